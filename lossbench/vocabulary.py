@@ -1,0 +1,145 @@
+"""The vocabulary: READ FIRST. Every tensor that a loss, regularizer or task may name.
+
+A function here IS a word: its name is the tensor's name, its return annotation the shape and dtype, its docstring the
+meaning, and its body draws a sample for the tests (``sizes`` are pairwise different, so that a swapped axis shows).
+A loss names words as its positional parameters; a task provides them as methods of the same names; what nobody provides
+is an error before step 0. To add a word, add a function.
+
+Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
+regression. ``*b`` stands for the leading axes: [B] or [B, T].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    B: int = 6
+    T: int = 7
+    C: int = 5
+    D: int = 4
+    X: int = 8
+    N: int = 11
+    P: int = 3
+    tokens: bool = False  # whether *b is [B, T]
+
+    @property
+    def b(self) -> tuple[int, ...]:
+        return (self.B, self.T) if self.tokens else (self.B,)
+
+
+def _normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+# --- the batch ---------------------------------------------------------------------------------------------------
+
+
+def x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """Inputs of the model, standardised: images [B, channels, height, width] or rows [B, X]."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
+def ids(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
+    """Index of each example in the training set, 0..N-1: the address of per-example memory."""
+    return torch.randperm(sizes.N, generator=generator)[: sizes.B]
+
+
+def targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
+    """Class indices, 0..C-1."""
+    return torch.randint(sizes.C, sizes.b, generator=generator)
+
+
+def labels(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
+    """Label indicators in [0, 1]: multi-hot for multi-label data, one-hot for single-label data."""
+    return (torch.rand((*sizes.b, sizes.C), generator=generator, dtype=torch.float64) < 0.4).double()
+
+
+def regression_targets(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
+    """Real-valued targets, standardised with the training set's mean and standard deviation."""
+    return _normal((*sizes.b, sizes.P), generator)
+
+
+def mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
+    """True where an element counts. Read by the reduction; a loss only needs it when it sums over tokens itself."""
+    return torch.rand(sizes.b, generator=generator) < 0.7
+
+
+# --- what the model gives ----------------------------------------------------------------------------------------
+
+
+def features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"]:
+    """Output of the model's body: the input of its head."""
+    return _normal((*sizes.b, sizes.D), generator)
+
+
+def logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
+    """Unnormalised scores of the classes (or labels)."""
+    return _normal((*sizes.b, sizes.C), generator)
+
+
+def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
+    """Real-valued outputs of a regression model, in the units of ``regression_targets``."""
+    return _normal((*sizes.b, sizes.P), generator)
+
+
+def forward(sizes: Sizes, generator: Generator) -> Callable[[Tensor], Tensor]:
+    """The whole model as a function of its inputs: x [B, ...] -> outputs [B, C]. For extra forward passes."""
+    weight = _normal((sizes.X, sizes.C), generator)
+    return lambda inputs: torch.tanh(inputs.flatten(1) @ weight.to(inputs.dtype)) * 2
+
+
+def model_parameters(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
+    """The model's trainable parameters by their full names."""
+    return {
+        "body.0.weight": _normal((sizes.D, sizes.X), generator),
+        "body.0.bias": _normal((sizes.D,), generator),
+        "head.weight": _normal((sizes.C, sizes.D), generator),
+        "head.bias": _normal((sizes.C,), generator),
+    }
+
+
+# --- frozen models -----------------------------------------------------------------------------------------------
+
+
+def teacher_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
+    """Logits of the frozen teacher on the same inputs; no gradient."""
+    return _normal((*sizes.b, sizes.C), generator)
+
+
+def teacher_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"]:
+    """Features of the frozen teacher on the same inputs; no gradient."""
+    return _normal((*sizes.b, sizes.D), generator)
+
+
+# --- what the engine gives ---------------------------------------------------------------------------------------
+
+
+def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """Standard normal noise of the shape of ``x``, drawn outside the loss from its own random stream."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
+def progress(sizes: Sizes, generator: Generator) -> Float[Tensor, ""]:
+    """Part of the training budget that is spent, in [0, 1)."""
+    return torch.rand((), generator=generator, dtype=torch.float64)
+
+
+def class_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
+    """Training examples of each class, at least 1."""
+    return torch.randint(1, 50, (sizes.C,), generator=generator).double()
+
+
+def params(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
+    """The loss's own learnable tensors, from its module's ``init_params``; trained by the run's optimizer."""
+    return {}
+
+
+def state(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
+    """The loss's own memory, from its module's ``init_state``; the loss returns (values, new state)."""
+    return {}
