@@ -1,0 +1,27 @@
+"""The tasks. A task is a class whose public methods provide the tensors they are named after.
+
+A method's parameters are names again: of the batch, of other methods, or of the engine (``body`` and ``head``, the two
+parts of the model; ``generator``, which makes the method a random draw from the stream of its own name). ``metrics`` is
+the one public method that provides no tensor: its parameters name what evaluation collects, and it turns them into the
+numbers that every run of the task reports, whatever loss trained it.
+
+``batch``       names that every batch of the task has
+``selection``   (metric, "higher" or "lower"): which validation metric chooses the reported model
+A keyword-only parameter of the constructor is a key of the task's config; one annotated ``nn.Module`` is given there as
+the folder of a finished run and arrives as that run's frozen model.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+
+def tasks() -> dict[str, Any]:
+    """Every task class by its name: the module's name, in CamelCase."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        class_name = module.name.title().replace("_", "")
+        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        if hasattr(loaded, class_name):
+            found[module.name] = getattr(loaded, class_name)
+    return found

@@ -1,0 +1,99 @@
+"""Checkpoints that are whole or not there: temporary file, fsync, rename, and a SHA-256 beside each.
+
+``torch.load`` reads a file with flipped bits without complaint, so the digest is compared before anything is read. A
+damaged checkpoint is reported and the one before it is used.
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossbench.errors import UsageError
+
+NAME = re.compile(r"checkpoint-(\d+)\.pt")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Either the old content or the new one is at ``path``, whenever the power goes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def save(folder: Path, step: int, payload: dict[str, Any], keep: int = 2) -> Path:
+    """Write the checkpoint of a step and remove all but the ``keep`` newest. The digest goes first: a checkpoint whose
+    digest is missing was never completed."""
+    path = write(folder / f"checkpoint-{step:09d}.pt", payload)
+    for old in checkpoints(folder)[:-keep]:
+        remove(old)
+    return path
+
+
+def write(path: Path, payload: dict[str, Any]) -> Path:
+    buffer = io.BytesIO()
+    torch.save(payload, buffer)
+    content = buffer.getvalue()
+    write_atomically(digest_path(path), hashlib.sha256(content).hexdigest().encode())
+    write_atomically(path, content)
+    return path
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The payload of a file whose digest fits. Raises ValueError for a damaged one."""
+    content = path.read_bytes()
+    try:
+        expected = digest_path(path).read_text()
+    except OSError:
+        raise ValueError(f"{path}: its digest {digest_path(path).name} is missing") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError(f"{path}: damaged, its SHA-256 does not fit")
+    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+
+
+def latest(
+    folder: Path, run: str, report: Callable[[str], None], device: torch.device | str = "cpu"
+) -> dict[str, Any] | None:
+    """The newest sound checkpoint of a folder, None where there is none. Damaged ones are reported and passed over.
+
+    Raises UsageError for a checkpoint that another config wrote.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            payload = read(path, device)
+        except ValueError as error:
+            report(f"damaged checkpoint: {error}; using the one before it")
+            continue
+        if payload["run"] != run:
+            raise UsageError(
+                f"{path} belongs to run {payload['run']}, not to {run}: its config is another one. "
+                "Remove the folder, or choose another one with outputs=..."
+            )
+        return payload
+    return None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """From the oldest to the newest."""
+    return sorted(path for path in folder.glob("checkpoint-*.pt") if NAME.fullmatch(path.name))
+
+
+def remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    digest_path(path).unlink(missing_ok=True)
+
+
+def digest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")

@@ -1,0 +1,333 @@
+"""(loss, task, reduction, regularizers) -> one pure objective, the same for every engine.
+
+The signature is the contract: a loss names the tensors it wants, the task has methods named after the tensors it can
+provide, and a method's own parameters are names again. All names are resolved once, before step 0; per step only what
+the loss names is computed. Nothing here draws random numbers, moves data or knows a loss or a task by name.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
+
+from lossbench import contract
+from lossbench.errors import UsageError
+
+ENGINE = ("body", "head", "model_parameters", "progress", "params", "state")
+
+
+class Step(NamedTuple):
+    """One tensor of the plan: its name, the task's method that makes it, and what that is made from."""
+
+    name: str
+    method: Callable
+    inputs: tuple[str, ...]
+
+
+class Network(NamedTuple):
+    """A model as the objective sees it: two pure callables and the parameters, whatever holds the parameters."""
+
+    body: Callable[[Tensor], Tensor]
+    head: Callable[[Tensor], Tensor]
+    model_parameters: Mapping[str, Tensor]
+
+    @staticmethod
+    def of(model: nn.Module) -> "Network":
+        return Network(model.body, model.head, dict(model.named_parameters()))
+
+    @staticmethod
+    def functional(model: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> "Network":
+        """The same model with other tensors in the place of its own; for vmap over many sets of parameters."""
+        tensors = {**parameters, **buffers}
+
+        def part(name: str) -> Callable[[Tensor], Tensor]:
+            prefix = name + "."
+            own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            return lambda inputs: functional_call(getattr(model, name), own, (inputs,))
+
+        return Network(part("body"), part("head"), parameters)
+
+
+class Evaluation(NamedTuple):
+    """What the objective returns. The loss of a step is total / count; both add over micro-batches and ranks.
+
+    total   [] sum over what was counted, with gradient
+    count   [] or a number; 0 means that there is nothing to divide by
+    terms   {term: []} totals of the single terms, detached
+    state   {function: {name: tensor}} the new memory of the functions that have one
+    """
+
+    total: Tensor
+    count: Tensor | float
+    terms: dict[str, Tensor]
+    state: dict[str, dict[str, Tensor]]
+
+    @property
+    def loss(self) -> Tensor:
+        return divide(self.total, self.count)
+
+
+def divide(total: Tensor, count: Tensor | float) -> Tensor:
+    if isinstance(count, Tensor):
+        return total / torch.where(count == 0, torch.ones_like(count), count)
+    return total / count if count else total
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What modules with ``init_state`` or ``init_params`` may ask for, by these names."""
+
+    num_examples: int
+    num_outputs: int
+    num_features: int
+    device: torch.device
+
+
+def name_of(function: Callable) -> str:
+    return unwrap(function).__name__
+
+
+def unwrap(function: Callable) -> Callable:
+    """The function itself, without the hyper-parameters bound to it."""
+    return function.func if isinstance(function, partial) else function
+
+
+def sibling(function: Callable, name: str) -> Callable | None:
+    """``init_state`` or ``init_params`` of the module that the function lives in."""
+    return getattr(sys.modules[unwrap(function).__module__], name, None)
+
+
+def provided(task: Any) -> dict[str, Callable]:
+    """The tensors that a task (class or object) provides: its public methods by name."""
+    return {
+        name: getattr(task, name)
+        for name in dir(task)
+        if not name.startswith("_") and name != "metrics" and inspect.isfunction(inspect.getattr_static(task, name))
+    }
+
+
+def missing(function: Callable, task: Any, batch: Sequence[str] | None = None) -> list[str]:
+    """The tensors that a loss names and that neither the task, nor its batch, nor the engine, nor its module has."""
+    known = {*provided(task), *(task.batch if batch is None else batch), "model_parameters", "progress"}
+    known |= {"params"} if sibling(function, "init_params") else set()
+    known |= {"state"} if sibling(function, "init_state") else set()
+    return [name for name in contract.tensor_names(unwrap(function)) if name not in known]
+
+
+class Objective:
+    """The pure objective of a run.
+
+    loss, reduction, regularizers   functions with their hyper-parameters bound (functools.partial)
+    task    an object whose public methods provide tensors; see lossbench/tasks/
+    batch   the names that a batch of this data set has
+    Raises UsageError where a named tensor cannot be provided.
+    """
+
+    def __init__(
+        self,
+        loss: Callable,
+        task: Any,
+        reduction: Callable,
+        regularizers: Sequence[Callable] = (),
+        batch: Sequence[str] | None = None,
+    ):
+        self.task = task
+        self.reduction = reduction
+        self.batch_names = tuple(task.batch if batch is None else batch)
+        self.functions = [loss, *regularizers]
+        self.names = [name_of(f) for f in self.functions]
+        self.wanted = [contract.tensor_names(unwrap(f)) for f in self.functions]
+        for function in self.functions:
+            for name in missing(function, task, self.batch_names):
+                raise UsageError(self._explain(name_of(function), name))
+        self.masked = "mask" in provided(task) or "mask" in self.batch_names
+        self.needs_progress = any("progress" in names for names in self.wanted)
+        self.has_state = any("state" in names for names in self.wanted)
+        everything = [name for names in self.wanted for name in names] + (["mask"] if self.masked else [])
+        self.plan, self.draws, self.depends = self._resolve(everything)
+
+    def _resolve(self, names: Sequence[str]) -> tuple[list[Step], list[Step], dict[str, set[str]]]:
+        """What to compute, in order, so that the named tensors are there: (pure methods, random draws outside the
+        objective, and for each computed tensor all that it depends on)."""
+        methods = provided(self.task)
+        pure: list[Step] = []
+        draws: list[Step] = []
+        depends: dict[str, set[str]] = {}
+
+        def visit(name: str) -> None:
+            if name in depends or name in ENGINE or name in self.batch_names:
+                return
+            if name not in methods:
+                raise UsageError(self._explain(snake_case(type(self.task).__name__), name))
+            arguments = contract.tensor_names(methods[name])
+            inputs = tuple(argument for argument in arguments if argument != "generator")
+            for argument in inputs:
+                visit(argument)
+            depends[name] = {name}.union(*(depends.get(argument, {argument}) for argument in inputs))
+            (draws if "generator" in arguments else pure).append(Step(name, methods[name], inputs))
+
+        for name in names:
+            visit(name)
+        return pure, draws, depends
+
+    def observer(self, names: Sequence[str]) -> Callable[[Network, Mapping[str, Any]], dict[str, Any]]:
+        """A function of (network, batch) that computes just the named tensors; for metrics."""
+        pure, _, _ = self._resolve(names)
+
+        def observe(network: Network, batch: Mapping[str, Any]) -> dict[str, Any]:
+            values = {**batch, **network._asdict()}
+            for name, method, inputs in pure:
+                values[name] = method(*[values[i] for i in inputs])
+            return {name: upcast(values[name]) for name in names}
+
+        return observe
+
+    def _explain(self, who: str, tensor: str) -> str:
+        task = snake_case(type(self.task).__name__)
+        hosts = [other for other in tasks_with(tensor) if other != task]
+        remedy = f"Use task={' or task='.join(hosts)}" if hosts else "Choose another loss, or a task that provides it"
+        return f"'{who}' needs the tensor '{tensor}', which task '{task}' does not provide. {remedy}."
+
+    def init(self, facts: Facts, generator: Generator) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(params, state) of the loss and the regularizers, by function name; on the device of ``facts``."""
+        params: dict[str, Any] = {}
+        state: dict[str, Any] = {}
+        for function, name, wanted in zip(self.functions, self.names, self.wanted, strict=True):
+            for word, made in (("params", params), ("state", state)):
+                if word in wanted:
+                    make = sibling(function, f"init_{word}")
+                    assert make is not None
+                    available = {**vars(facts), "generator": generator}
+                    if isinstance(function, partial):
+                        available |= function.keywords
+                    asked = {key: available[key] for key in contract.signature(make) if key in available}
+                    made[name] = {key: value.to(facts.device) for key, value in make(**asked).items()}
+        return params, state
+
+    def draw(self, batch: dict[str, Any], generators: Mapping[str, Generator]) -> dict[str, Any]:
+        """The batch with the random tensors that the loss names, each from the stream of its own name."""
+        for name, method, inputs in self.draws:
+            batch[name] = method(*[batch[i] for i in inputs], generators[name])
+        return batch
+
+    def __call__(
+        self,
+        network: Network,
+        batch: Mapping[str, Any],
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        progress: Tensor | float = 0.0,
+    ) -> Evaluation:
+        values = {**batch, **network._asdict(), "progress": progress}
+        for name, method, inputs in self.plan:
+            values[name] = method(*[values[i] for i in inputs])
+        terms, new_state = self._terms(values, params, state)
+        mask = values["mask"] if self.masked else None
+        if "partner" in batch:
+            if self.has_state:
+                raise UsageError("augmentation: label mixing does not go with a loss that keeps per-example memory.")
+            other = {**values, **batch["partner"]}
+            for name, method, inputs in self.plan:
+                if not self.depends[name].isdisjoint(batch["partner"]):
+                    other[name] = method(*[other[i] for i in inputs])
+            partner_terms, _ = self._terms(other, params, state)
+            terms = {key: _mix(value, partner_terms[key], batch["partner_weight"]) for key, value in terms.items()}
+        return self._reduce(terms, mask, new_state)
+
+    def _terms(self, values: Mapping[str, Any], params: Mapping, state: Mapping) -> tuple[dict[str, Tensor], dict]:
+        terms: dict[str, Tensor] = {}
+        new_state: dict[str, Any] = {}
+        for function, name, wanted in zip(self.functions, self.names, self.wanted, strict=True):
+            own = {"params": params.get(name), "state": state.get(name)}
+            result = function(*[own[word] if word in own else upcast(values[word]) for word in wanted])
+            if "state" in wanted:
+                result, new_state[name] = result
+            for term, value in result.items() if isinstance(result, dict) else ((name, result),):
+                terms[term] = value
+        return terms, new_state
+
+    def _reduce(self, terms: Mapping[str, Tensor], mask: Tensor | None, state: dict) -> Evaluation:
+        totals: dict[str, Tensor] = {}
+        count: Tensor | float = 1
+        for name, value in terms.items():
+            if value.ndim:
+                fits = mask is not None and mask.shape == value.shape
+                totals[name], count = self.reduction(value, mask if fits else None)
+        for name, value in terms.items():
+            if not value.ndim:  # a batch statistic: it weighs as much as the examples of its batch
+                totals[name] = value * count if isinstance(count, Tensor) or count else value
+        total = totals[next(iter(totals))] if len(totals) == 1 else torch.stack(list(totals.values())).sum()
+        return Evaluation(total, count, {name: value.detach() for name, value in totals.items()}, state)
+
+
+def _mix(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    weight = weight if a.ndim else weight.mean()
+    return a + weight.reshape(weight.shape + (1,) * (a.ndim - weight.ndim)) * (b - a)
+
+
+def upcast(value: Any) -> Any:
+    """At least float32, so that a loss never computes in half precision; callables give upcast outputs."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+    if callable(value):
+        return lambda *inputs: upcast(value(*inputs))
+    return value
+
+
+def snake_case(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+def tasks_with(tensor: str) -> list[str]:
+    """The tasks that provide a tensor, found in the folder of the tasks."""
+    from lossbench.tasks import tasks
+
+    return [name for name, task in tasks().items() if tensor in provided(task) or tensor in task.batch]
+
+
+def adds_over_micro_batches(objective: Objective) -> str | None:
+    """None where the objective of a batch is the sum over its parts; otherwise which function breaks that.
+
+    Checked, not declared: every function is evaluated on a sampled batch and on its two halves.
+    """
+    from lossbench import vocabulary
+
+    draw = torch.randn(8, generator=Generator().manual_seed(0))
+    whole, halves = objective.reduction(draw), [objective.reduction(part) for part in draw.chunk(2)]
+    if not _adds(whole[0], [h[0] for h in halves]) or whole[1] != sum(h[1] for h in halves):
+        return f"reduction={name_of(objective.reduction)}"
+    sizes = vocabulary.Sizes()
+    for function, name, wanted in zip(objective.functions, objective.names, objective.wanted, strict=True):
+        if any(not hasattr(vocabulary, word) for word in wanted):
+            continue
+        generator = Generator().manual_seed(0)
+        tensors = {word: getattr(vocabulary, word)(sizes, generator) for word in wanted}
+        facts = Facts(sizes.N, sizes.C, sizes.D, torch.device("cpu"))
+        params, state = objective.init(facts, generator)
+        tensors |= {"params": params.get(name), "state": state.get(name)}
+
+        def values(rows: slice, function=function, wanted=wanted, tensors=tensors) -> list[Tensor]:
+            per_example = {
+                w: t[rows] if isinstance(t, Tensor) and t.ndim and len(t) == sizes.B else t for w, t in tensors.items()
+            }
+            result = function(*[per_example[w] for w in wanted])
+            result = result[0] if "state" in wanted else result
+            return list(result.values()) if isinstance(result, dict) else [result]
+
+        parts = zip(values(slice(0, 3)), values(slice(3, 6)), strict=True)
+        for full, (first, second) in zip(values(slice(0, 6)), parts, strict=True):
+            if full.ndim == 0 and "model_parameters" in wanted and len(wanted) == 1:
+                continue
+            if full.ndim == 0 or not torch.allclose(full, torch.cat([first, second]), rtol=1e-6, atol=1e-8):
+                return f"loss={name}" if function is objective.functions[0] else f"regularizer={name}"
+    return None
+
+
+def _adds(whole: Tensor, parts: list[Tensor]) -> bool:
+    return torch.allclose(whole, torch.stack(parts).sum(), rtol=1e-5)

@@ -1,0 +1,594 @@
+"""One run: from a resolved config to its folder.
+
+A run is named by the hash of its resolved config, without what cannot change its results (paths, logging, checkpoint
+cadence). The same config is the same run: finished, it is not run again; killed, it goes on from its checkpoint.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import torch
+import yaml
+from annotated_types import Ge, Gt, Interval
+from torch import nn
+
+from lossbench import checkpoint, contract, seeds
+from lossbench.errors import RunError, UsageError
+from lossbench.objective import Facts, Objective, adds_over_micro_batches, unwrap
+from lossbench.results import record as records
+from lossbench.source import Source
+from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
+
+GROUPS = ("task", "dataset", "model", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
+LIST_GROUPS = ("variant", "augmentation", "regularizer")
+# What the hash leaves out: it cannot change a result.
+NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "progress", "hydra")
+PATHS = ("root", "cache")
+WEIGHTS = "weights.pt"
+
+
+class Watcher(Protocol):
+    """Whoever follows a run: the command line's progress display, a sweep's worker, nobody."""
+
+    def started(self, prepared: "Prepared", resumed_at: int | None) -> None: ...
+
+    def row(self, row: dict[str, Any]) -> None: ...
+
+    def progress(self, step: int, total: int) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class Silent:
+    """Nobody watches."""
+
+    def started(self, prepared: "Prepared", resumed_at: int | None) -> None: ...
+
+    def row(self, row: dict[str, Any]) -> None: ...
+
+    def progress(self, step: int, total: int) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A validated run: its resolved config (plain containers), identity and folder."""
+
+    config: dict[str, Any]
+    run: str
+    folder: Path
+    outputs: Path
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.folder.relative_to(self.outputs / "runs"))
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        return records.read(self.folder)
+
+    @property
+    def finished(self) -> bool:
+        found = self.record
+        return found is not None and found["status"] in records.FINISHED
+
+
+# --- checks that need no torch.nn object -------------------------------------------------------------------------
+
+
+def root_settings(
+    *,
+    seed: Annotated[int, Ge(0)],
+    data_seed: Annotated[int, Ge(0)],
+    device: str,
+    threads: Annotated[int, Ge(1)],
+    deterministic: bool,
+    batch_size: Annotated[int, Ge(1)],
+    accumulation: Annotated[int, Ge(1)],
+    clip_norm: Annotated[float, Gt(0)] | None,
+    ema: Annotated[float, Interval(gt=0, lt=1)] | None,
+    compile: bool,
+    channels_last: bool,
+    weight_decay_on_all: bool,
+    outputs: str,
+) -> None:
+    """The keys at the root of the config, their types and ranges."""
+
+
+def budget(
+    *,
+    epochs: Annotated[float, Gt(0)] | None,
+    steps: Annotated[int, Ge(1)] | None,
+    examples: Annotated[int, Ge(1)] | None,
+    seconds: Annotated[float, Gt(0)] | None,
+) -> None:
+    """Exactly one of them counts: epochs, unless one of the others is set."""
+
+
+def evaluation(
+    *,
+    epochs: Annotated[float, Gt(0)] | None,
+    steps: Annotated[int, Ge(1)] | None,
+    batch_size: Annotated[int, Ge(1)],
+) -> None: ...
+
+
+def checkpoint_settings(*, seconds: Annotated[float, Ge(0)] | None, keep_weights: bool) -> None: ...
+
+
+def data_settings(*, workers: Annotated[int, Ge(0)], resident: bool | None) -> None: ...
+
+
+def selection(*, metric: str | None, direction: Literal["higher", "lower"] | None) -> None: ...
+
+
+def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, loss_scaling: bool) -> None: ...
+
+
+def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared:
+    """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError."""
+    groups = {"budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", *GROUPS, *LIST_GROUPS}
+    contract.check(root_settings, {k: v for k, v in config.items() if k not in groups}, "the root of the config")
+    for key, check in (
+        ("budget", budget),
+        ("evaluation", evaluation),
+        ("checkpoint", checkpoint_settings),
+        ("data", data_settings),
+        ("selection", selection),
+        ("precision", precision),
+    ):
+        contract.check(check, config[key], key)
+    config = {**config, "device": _device(config["device"]).type, "budget": _budget(config["budget"])}
+    if config["evaluation"]["steps"] is not None:
+        config["evaluation"] = {**config["evaluation"], "epochs": None}
+    if config["batch_size"] % config["accumulation"]:
+        raise UsageError(
+            f"accumulation={config['accumulation']} does not divide batch_size={config['batch_size']}. "
+            "batch_size is the whole batch; it is split into that many equal parts."
+        )
+    for group in ("loss", "model", "dataset", "reduction", "schedule", "optimizer", "task"):
+        bind(config[group], group)
+    for group in LIST_GROUPS:
+        for name, entry in (config.get(group) or {}).items():
+            bind(entry, f"{group}.{name}")
+    run = _hash(config)
+    choices = config["choices"]
+    outputs = Path(config["outputs"]).absolute()
+    name = [choices["dataset"], choices["model"], choices["loss"], f"seed{config['seed']}-{run[:8]}"]
+    return Prepared(config, run, outputs.joinpath("runs", *name), outputs, overrides)
+
+
+def _budget(budget: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = [unit for unit in ("steps", "examples", "seconds") if budget[unit] is not None]
+    if len(chosen) > 1:
+        raise UsageError(f"budget: {' and '.join(chosen)} are both given. Give one of them.")
+    if not chosen and budget["epochs"] is None:
+        raise UsageError("budget: nothing is given. Set one of epochs, steps, examples, seconds.")
+    return {**budget, "epochs": None} if chosen else dict(budget)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device={name} is not a device. Choose device=auto, cpu, cuda, cuda:N or mps.") from None
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        raise UsageError(
+            f"device={name} was asked for, but torch {torch.__version__} sees none here. "
+            "Use device=auto or device=cpu, or install a torch build for this device."
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, counted from cuda:0.")
+    return device
+
+
+def _hash(config: Mapping[str, Any]) -> str:
+    def identity(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: identity(entry) for key, entry in value.items() if key not in PATHS}
+        return value
+
+    kept = {key: identity(value) for key, value in config.items() if key not in NOT_IDENTITY}
+    kept["choices"] = {key: value for key, value in config["choices"].items() if key not in NOT_IDENTITY}
+    for key, value in _frozen_models(config["task"]).items():
+        kept["task"][key] = weights_digest(Path(value))
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def bind(config: Mapping[str, Any], key: str) -> Callable:
+    """The function that a config names, with its checked hyper-parameters bound. Raises UsageError."""
+    from hydra.utils import get_object
+
+    try:
+        function = get_object(config["_target_"])
+    except Exception as error:
+        raise UsageError(f"{key}._target_={config.get('_target_')} cannot be loaded: {error}") from None
+    values = {name: value for name, value in config.items() if not name.startswith("_")}
+    values = {
+        name: bind(value, f"{key}.{name}") if isinstance(value, Mapping) and "_target_" in value else value
+        for name, value in values.items()
+    }
+    missing = [name for name, value in values.items() if value == "???"]
+    if missing:
+        what = contract.signature(function)[missing[0]].annotation
+        raise UsageError(f"{key}.{missing[0]} must be given; it is {_needed(what)}.")
+    if key.startswith("optimizer"):
+        from lossbench.optimizers.check import check_hyperparameters
+
+        check_hyperparameters(function, values, key)
+    else:
+        frozen = _frozen_models(config)
+        contract.check(function, {k: v for k, v in values.items() if k not in frozen}, key)
+    return partial(function, **values)
+
+
+def _needed(annotation: Any) -> str:
+    if annotation is nn.Module:
+        return "the folder of a finished run, such as outputs/runs/digits/mlp/cross_entropy/seed0-..."
+    return contract.describe(annotation)
+
+
+def _frozen_models(config: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of a task's config that name a finished run whose model is wanted."""
+    from hydra.utils import get_object
+
+    found = contract.signature(get_object(config["_target_"]))
+    return {k: v for k, v in config.items() if k in found and found[k].annotation is nn.Module}
+
+
+def tensors(function: Callable, num_outputs: int, device: torch.device, key: str) -> Callable:
+    """The function with lists in the place of tensors made tensors on the device, once; lengths checked."""
+    if not isinstance(function, partial):
+        return function
+    made = {}
+    for name, value in function.keywords.items():
+        annotation = contract.hyperparameters(function.func)[name].annotation
+        if contract.is_tensor(annotation) and isinstance(value, list | tuple):
+            made[name] = torch.tensor(value, dtype=torch.float32, device=device)
+            if made[name].ndim == 1 and "C" in str(annotation) and len(value) != num_outputs:
+                raise UsageError(
+                    f"{key}.{name} has {len(value)} entries, but the data set has {num_outputs} classes. "
+                    "Give one number for each class."
+                )
+    return partial(function.func, **{**function.keywords, **made})
+
+
+# --- building ----------------------------------------------------------------------------------------------------
+
+
+def load_dataset(config: Mapping[str, Any]) -> Any:
+    """The data set of a config with its variants applied; the same for every seed, unless data_seed changes."""
+    load = bind(config["dataset"], "dataset")
+    dataset = load(generator=seeds.generator(config["data_seed"], "split"))
+    for name, entry in (config.get("variant") or {}).items():
+        vary = bind(entry, f"variant.{name}")
+        dataset = vary(dataset, seeds.generator(config["data_seed"], f"variant/{name}"))
+    targets = [split.labels["targets"] for split in (dataset.train, dataset.validation, dataset.test)
+               if "targets" in split.labels]  # fmt: skip
+    for values in targets:
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < dataset.num_outputs:
+            raise UsageError(
+                f"dataset: targets reach from {int(values.min())} to {int(values.max())}, but there are "
+                f"{dataset.num_outputs} classes; they must be 0..{dataset.num_outputs - 1} in every split."
+            )
+    return dataset
+
+
+def build_model(config: Mapping[str, Any], dataset: Any) -> nn.Module:
+    """The model of a config, with the initial weights of its seed. Leaves the global random stream where it was."""
+    make = bind(config["model"], "model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(config["seed"], "model"))
+        return make(input_shape=dataset.input_shape, num_outputs=dataset.num_outputs)
+
+
+def weights_path(folder: Path) -> Path:
+    path = folder if folder.suffix == ".pt" else folder / WEIGHTS
+    if not path.is_file():
+        raise UsageError(
+            f"{path} does not exist: a frozen model needs the folder of a finished run whose weights were kept "
+            "(checkpoint.keep_weights=true)."
+        )
+    return path
+
+
+def weights_digest(folder: Path) -> str:
+    return checkpoint.digest_path(weights_path(folder)).read_text()
+
+
+def load_model(folder: Path) -> nn.Module:
+    """The selected model of a finished run. Raises UsageError where there is none, or it is damaged."""
+    try:
+        payload = checkpoint.read(weights_path(folder))
+    except ValueError as error:
+        raise UsageError(f"{error}. Train that run again.") from None
+    make = bind(payload["config"]["model"], "model")
+    model = make(input_shape=payload["input_shape"], num_outputs=payload["num_outputs"])
+    model.load_state_dict(payload["model"])
+    return model
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Only one process works in a run's folder; the lock goes with the process, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(
+            f"outputs: cannot write to {folder}: {error.strerror}. Choose a folder that you may write to "
+            "with outputs=... or LOSSBENCH_OUTPUTS."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{folder}: another process is working on this run. Wait for it, or stop it.") from None
+        yield
+        (folder / ".lock").unlink(missing_ok=True)
+
+
+def execute(
+    prepared: Prepared, watcher: Watcher | None = None, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """Train the run and write its record; a finished one is only read. Returns the record.
+
+    Raises UsageError for what was found wrong before step 0 (nothing is recorded then) and RunError, after recording
+    it, for a failure while training; Interrupted when ``stop`` came true.
+    """
+    watcher = watcher or Silent()
+    if prepared.finished:
+        found = prepared.record
+        assert found is not None
+        return found
+    with _locked(prepared.folder):
+        return _execute(prepared, watcher, stop)
+
+
+def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
+    config, folder = prepared.config, prepared.folder
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.perf_counter()
+    device = _device(config["device"])
+    _configure_torch(config, device)
+    energy = records.Energy(device)
+    try:
+        parts = _build(config, device)
+    except UsageError:
+        _remove_if_empty(folder)
+        raise
+    resume = checkpoint.latest(folder, prepared.run, watcher.warn)
+    metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
+    checkpoint.write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+    (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
+    watcher.started(prepared, resume["step"] if resume else None)
+    training = {key: value for key, value in parts.items() if key != "num_outputs"}
+
+    def report(row: dict[str, Any]) -> None:
+        metrics.append(row)
+        watcher.row(row)
+
+    error: dict[str, str] | None = None
+    outcome = Outcome("failed", 0)
+    trainer = None
+    try:
+        trainer = Trainer(
+            run=prepared.run, folder=folder, report=report, progress=watcher.progress, stop=stop, **training
+        )
+        outcome = trainer.fit(resume)
+    except Interrupted:
+        raise
+    except UsageError:
+        for name in ("config.yaml", "metrics.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+        _remove_if_empty(folder)
+        raise
+    except Exception as caught:
+        error = {"type": type(caught).__name__, "message": str(caught), "traceback": traceback.format_exc()}
+        if trainer is not None:
+            outcome = Outcome("failed", trainer.step, trainer.best, trainer.last_row, train_seconds=trainer.seconds)
+    if outcome.message is not None:
+        error = {"type": "Diverged", "message": outcome.message, "traceback": ""}
+    if outcome.status == "completed":
+        metrics.append({"step": outcome.best["step"], **_only(outcome.best, "test/")})
+        if config["checkpoint"]["keep_weights"]:
+            payload = {
+                "config": config,
+                "input_shape": list(parts["source"].splits["train"].inputs[0].shape),
+                "num_outputs": parts["num_outputs"],
+                "model": trainer.model.state_dict() if trainer else {},
+            }
+            checkpoint.write(folder / WEIGHTS, payload)
+    source = parts["source"]
+    seconds = max(outcome.train_seconds, 1e-9)
+    record = {
+        "schema": records.SCHEMA,
+        "run": prepared.run,
+        "folder": prepared.name,
+        "status": outcome.status,
+        "error": error,
+        "choices": config["choices"],
+        "config": config,
+        "overrides": list(prepared.overrides),
+        "seed": config["seed"],
+        "best": outcome.best,
+        "final": outcome.final,
+        "steps": outcome.steps,
+        "epochs": outcome.steps / source.steps_per_epoch,
+        "examples": outcome.steps * source.batch_size,
+        "parameters": sum(p.numel() for p in parts["model"].parameters()),
+        "time": {
+            "started": started.isoformat(timespec="seconds"),
+            "wall_seconds": time.perf_counter() - clock,
+            "train_seconds": outcome.train_seconds,
+            "examples_per_second": outcome.steps * source.batch_size / seconds,
+            "steps_per_second": outcome.steps / seconds,
+        },
+        "memory": {"peak_bytes": records.peak_memory(device)},
+        "energy_joules": energy.joules(),
+        "environment": records.environment(device),
+        "shared_device": bool(int(os.environ.get("LOSSBENCH_SHARED_DEVICE", "0"))),
+        "resumed": trainer.resumed if trainer else 0,
+    }
+    records.write(folder, record)
+    if outcome.status != "failed":
+        for path in checkpoint.checkpoints(folder):
+            checkpoint.remove(path)
+    if outcome.status == "failed":
+        assert error is not None
+        raise RunError(f"{prepared.name} failed: {error['type']}: {error['message']}")
+    return records.finite(record)
+
+
+def _only(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key.startswith(prefix)}
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """After a usage error nothing is left behind."""
+    (folder / ".lock").unlink(missing_ok=True)
+    for path in (folder, *list(folder.parents)[:4]):
+        try:
+            path.rmdir()
+        except OSError:
+            return
+
+
+def _configure_torch(config: Mapping[str, Any], device: torch.device) -> None:
+    torch.set_num_threads(config["threads"])
+    if config["deterministic"]:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config["deterministic"])
+    torch.backends.cudnn.benchmark = not config["deterministic"]
+    tf32 = config["precision"]["tf32"]
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Everything that the trainer takes, from the config."""
+    seed = config["seed"]
+    dataset = load_dataset(config)
+    if not (len(dataset.validation) and len(dataset.test)):
+        raise UsageError("dataset: the validation and the test split must not be empty.")
+    source = Source(
+        dataset,
+        batch_size=config["batch_size"],
+        evaluation_batch_size=config["evaluation"]["batch_size"],
+        device=device,
+        seed=seed,
+        augmentations={n: bind(e, f"augmentation.{n}") for n, e in (config.get("augmentation") or {}).items()},
+        workers=config["data"]["workers"],
+        resident=config["data"]["resident"],
+    )
+    model = build_model(config, dataset).to(device)
+    if config["channels_last"] and device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    make_task = bind(config["task"], "task")
+    frozen = {key: load_model(Path(value)) for key, value in _frozen_models(config["task"]).items()}
+    task = make_task(dataset, device, **frozen)
+    _, *regularizers = functions = [
+        tensors(bind(entry, key), dataset.num_outputs, device, key)
+        for key, entry in (
+            ("loss", config["loss"]),
+            *((f"regularizer.{n}", e) for n, e in (config.get("regularizer") or {}).items()),
+        )
+    ]
+    objective = Objective(functions[0], task, bind(config["reduction"], "reduction"), regularizers, source.names())
+    if config["accumulation"] > 1 and (culprit := adds_over_micro_batches(objective)):
+        raise UsageError(
+            f"accumulation={config['accumulation']} does not go with {culprit}: its value on a batch is not the sum "
+            "over its parts, so the result would differ from the big batch. Use accumulation=1."
+        )
+    facts = Facts(len(dataset.train), dataset.num_outputs, model.num_features, device)
+    params, state = objective.init(facts, seeds.generator(seed, "params"))
+    loss_parameters = [nn.Parameter(t) for tensors_ in params.values() for t in tensors_.values()]
+    leaves = iter(loss_parameters)
+    params = {name: {key: next(leaves) for key in tensors_} for name, tensors_ in params.items()}
+    optimizer = build_optimizer(config, model, loss_parameters, device)
+    torch.manual_seed(seeds.derive(seed, "dropout"))
+    steps_per_epoch, limits = source.steps_per_epoch, config["budget"]
+    steps = _steps(limits, steps_per_epoch, config["batch_size"])
+    cadence = config["evaluation"]
+    amp = config["precision"]["autocast"]
+    settings = Settings(
+        steps=steps,
+        seconds=limits["seconds"],
+        evaluate_every=cadence["steps"] or max(1, round(cadence["epochs"] * steps_per_epoch)),
+        accumulation=config["accumulation"],
+        clip_norm=config["clip_norm"],
+        ema=config["ema"],
+        autocast=getattr(torch, amp) if amp else None,
+        loss_scaling=config["precision"]["loss_scaling"],
+        checkpoint_seconds=config["checkpoint"]["seconds"],
+        selection=(
+            config["selection"]["metric"] or task.selection[0],
+            config["selection"]["direction"] or task.selection[1],
+        ),
+        compile=config["compile"],
+    )
+    schedule = bind(config["schedule"], "schedule")
+    if steps is not None:
+        schedule(0, steps)  # a schedule that does not fit the budget says so before step 0
+    return {
+        "model": model,
+        "objective": objective,
+        "source": source,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "settings": settings,
+        "params": params,
+        "state": state,
+        "generators": {
+            step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws
+        },
+        "num_outputs": dataset.num_outputs,
+    }
+
+
+def _steps(limits: Mapping[str, Any], steps_per_epoch: int, batch_size: int) -> int | None:
+    if limits["steps"] is not None:
+        return limits["steps"]
+    if limits["examples"] is not None:
+        return math.ceil(limits["examples"] / batch_size)
+    if limits["epochs"] is not None:
+        return max(1, round(limits["epochs"] * steps_per_epoch))
+    return None
+
+
+def build_optimizer(
+    config: Mapping[str, Any], model: nn.Module, loss_parameters: list[nn.Parameter], device: torch.device
+) -> torch.optim.Optimizer:
+    from lossbench.optimizers.groups import parameter_groups
+
+    make = bind(config["optimizer"], "optimizer")
+    keywords = dict(make.keywords) if isinstance(make, partial) else {}
+    groups = parameter_groups(
+        model,
+        loss_parameters,
+        weight_decay=keywords.get("weight_decay") or 0.0,
+        decay_norms_and_biases=config["weight_decay_on_all"],
+    )
+    known = contract.signature(unwrap(make))
+    if "fused" in known and keywords.get("fused") is None and device.type in ("cpu", "cuda"):
+        keywords["fused"] = True  # faster on both, and on CUDA it can skip a step without a synchronisation
+    return unwrap(make)(groups, **keywords)

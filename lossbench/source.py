@@ -1,0 +1,187 @@
+"""Batches: on the device as tensors where the data fit, through a DataLoader with workers where they do not.
+
+The order of epoch e is a function of (seed, e) alone, so that a run can go on from any step, and every loss of one seed
+sees the same batches.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from lossbench import seeds
+from lossbench.datasets.dataset import Dataset, Split
+from lossbench.errors import UsageError
+
+GATHER_WHOLE_EPOCHS_BELOW = 256 * 2**20  # bytes; one gather per epoch is cheaper than one per step
+STANDARDISE_ONCE_BELOW = 2**30  # bytes as float32; larger uint8 images are converted batch by batch
+
+Batch = dict[str, Tensor]
+
+
+class Source:
+    """The batches of a run.
+
+    augmentations   {name: (batch, generator) -> batch}, applied in this order to training batches, on the device
+    workers         processes that read inputs which do not fit in memory
+    resident        True, False, or None: keep the data on the device where they fill at most half of what is free
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        evaluation_batch_size: int,
+        device: torch.device,
+        seed: int,
+        augmentations: Mapping[str, Callable[[Batch, Generator], Batch]] | None = None,
+        workers: int = 0,
+        resident: bool | None = None,
+    ):
+        if batch_size > len(dataset.train):
+            raise UsageError(
+                f"batch_size={batch_size} is larger than the training set of {len(dataset.train)} examples. "
+                f"Choose batch_size <= {len(dataset.train)}."
+            )
+        self.device, self.seed = device, seed
+        self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size
+        self.workers = workers
+        self.augmentations = dict(augmentations or {})
+        self.generators = {name: seeds.generator(seed, f"augmentation/{name}", device) for name in self.augmentations}
+        self.steps_per_epoch = len(dataset.train) // batch_size
+        self.mean, self.std = (_per_channel(t, dataset.input_shape, device) for t in (dataset.mean, dataset.std))
+        self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+        self.resident = self._fits() if resident is None else resident
+        self.kept: dict[str, Batch] = {}
+
+    def _fits(self) -> bool:
+        if not all(isinstance(split.inputs, Tensor) for split in self.splits.values()):
+            return False
+        needed = sum(split.inputs.nbytes for split in self.splits.values() if isinstance(split.inputs, Tensor))
+        if self.device.type == "cuda":
+            return needed <= torch.cuda.mem_get_info(self.device)[0] // 2
+        return True  # on the CPU it is in memory already
+
+    def names(self) -> tuple[str, ...]:
+        """What a batch has."""
+        return ("x", *self.splits["train"].labels, "ids")
+
+    def _keep(self, name: str) -> Batch:
+        """The whole split as tensors on the device, inputs standardised where that fits."""
+        if name not in self.kept:
+            split = self.splits[name]
+            assert isinstance(split.inputs, Tensor)
+            inputs = split.inputs.to(self.device)
+            if inputs.is_floating_point() or inputs.numel() * 4 <= STANDARDISE_ONCE_BELOW:
+                inputs = self._standardise(inputs)
+            labels = {key: value.to(self.device) for key, value in split.labels.items()}
+            self.kept[name] = {"x": inputs, **labels, "ids": torch.arange(len(split), device=self.device)}
+        return self.kept[name]
+
+    def _standardise(self, inputs: Tensor) -> Tensor:
+        inputs = inputs.float()
+        if self.mean is not None:
+            inputs = inputs - self.mean
+        return inputs if self.std is None else inputs / self.std
+
+    def _ready(self, batch: Batch) -> Batch:
+        """Images that were kept as uint8 become floats here."""
+        return batch if batch["x"].is_floating_point() else {**batch, "x": self._standardise(batch["x"])}
+
+    def order(self, epoch: int) -> Tensor:
+        """The training examples in the order of this epoch, [steps_per_epoch * batch_size]."""
+        generator = seeds.generator(self.seed, f"order/{epoch}")
+        return torch.randperm(len(self.splits["train"]), generator=generator)[: self.steps_per_epoch * self.batch_size]
+
+    def training(self, start: int = 0) -> Iterator[Batch]:
+        """Batches without end, from step ``start`` on; incomplete last batches of an epoch are dropped."""
+        for batch in self._resident_training(start) if self.resident else self._loaded_training(start):
+            for name, augment in self.augmentations.items():
+                batch = augment(batch, self.generators[name])
+            yield batch
+
+    def _resident_training(self, start: int) -> Iterator[Batch]:
+        data = self._keep("train")
+        whole_epochs = sum(t.nbytes for t in data.values()) <= GATHER_WHOLE_EPOCHS_BELOW
+        epoch, skip = divmod(start, self.steps_per_epoch)
+        while True:
+            order = self.order(epoch).to(self.device)
+            if whole_epochs:
+                parts = [t.index_select(0, order).split(self.batch_size) for t in data.values()]
+                for tensors in list(zip(*parts, strict=True))[skip:]:
+                    yield self._ready(dict(zip(data, tensors, strict=True)))
+            else:
+                for indices in order.split(self.batch_size)[skip:]:
+                    yield self._ready({name: t.index_select(0, indices) for name, t in data.items()})
+            epoch, skip = epoch + 1, 0
+
+    def _loaded_training(self, start: int) -> Iterator[Batch]:
+        def batches() -> Iterator[list[int]]:
+            epoch, skip = divmod(start, self.steps_per_epoch)
+            while True:
+                for indices in self.order(epoch).split(self.batch_size)[skip:]:
+                    yield indices.tolist()
+                epoch, skip = epoch + 1, 0
+
+        yield from self._load("train", batches())
+
+    def evaluation(self, name: str) -> Iterator[Batch]:
+        """The batches of a split in their own order, the last one may be smaller."""
+        size = self.evaluation_batch_size
+        if self.resident:
+            data = self._keep(name)
+            for start in range(0, len(self.splits[name]), size):
+                yield self._ready({key: t[start : start + size] for key, t in data.items()})
+        else:
+            indices = torch.arange(len(self.splits[name])).split(size)
+            yield from self._load(name, (part.tolist() for part in indices))
+
+    def _load(self, name: str, batches: Iterator[list[int]]) -> Iterator[Batch]:
+        loader: DataLoader = DataLoader(
+            _Examples(self.splits[name]),
+            batch_sampler=_Endless(batches),
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        for batch in loader:
+            batch = {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
+            yield {**batch, "x": self._standardise(batch["x"])}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {name: generator.get_state() for name, generator in self.generators.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, generator in self.generators.items():
+            generator.set_state(state[name].cpu())
+
+
+class _Examples(TorchDataset):
+    def __init__(self, split: Split):
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Batch:
+        labels = {name: values[index] for name, values in self.split.labels.items()}
+        return {"x": self.split.inputs[index], **labels, "ids": torch.tensor(index)}
+
+
+class _Endless:
+    """A batch sampler from an iterator; a DataLoader asks for nothing more."""
+
+    def __init__(self, batches: Iterator[list[int]]):
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.batches
+
+
+def _per_channel(values: Tensor | None, input_shape: Sequence[int], device: torch.device) -> Tensor | None:
+    if values is None:
+        return None
+    values = values.float().to(device)
+    return values.reshape(-1, *[1] * (len(input_shape) - 1)) if values.ndim == 1 and len(input_shape) > 1 else values

@@ -1,0 +1,38 @@
+"""Classification: one class per example.
+
+Batch       x [B, ...], targets [B] class indices, ids [B]
+Metrics     accuracy, top-5 accuracy, negative log-likelihood, Brier score, calibration error (equal width and equal
+            mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lossbench.datasets.dataset import Dataset
+from lossbench.ops import one_hot
+from lossbench.tasks.supervised import SupervisedTask
+
+
+class Classification(SupervisedTask):
+    batch = ("x", "targets", "ids")
+    selection = ("accuracy", "higher")
+
+    def __init__(self, dataset: Dataset, device: torch.device):
+        self._num_outputs = dataset.num_outputs
+        self._class_counts = dataset.class_counts.to(device)
+
+    def logits(self, head: Callable, features: Tensor) -> Tensor:
+        return head(features)
+
+    def labels(self, targets: Tensor) -> Tensor:
+        return one_hot(targets, self._num_outputs)
+
+    def class_counts(self) -> Tensor:
+        return self._class_counts
+
+    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        from lossbench.metrics.classification import classification_metrics
+
+        return classification_metrics(logits, targets)

@@ -1,0 +1,38 @@
+"""Distillation: classification with a frozen teacher.
+
+Batch       as in classification
+teacher     the folder of a finished run (its selected weights are used), whose data set has the same classes
+Metrics     as in classification, plus how often student and teacher agree
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.datasets.dataset import Dataset
+from lossbench.errors import UsageError
+from lossbench.tasks.classification import Classification
+
+
+class Distillation(Classification):
+    def __init__(self, dataset: Dataset, device: torch.device, *, teacher: nn.Module):
+        super().__init__(dataset, device)
+        self._teacher = teacher.requires_grad_(False).eval().to(device)
+        with torch.no_grad():
+            outputs = self._teacher(torch.zeros(1, *dataset.input_shape, device=device)).shape[-1]
+        if outputs != dataset.num_outputs:
+            raise UsageError(
+                f"task.teacher has {outputs} outputs, but the data set has {dataset.num_outputs} classes. "
+                "Choose a teacher that was trained on the same classes."
+            )
+
+    def teacher_features(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._teacher.body(x)
+
+    def teacher_logits(self, teacher_features: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._teacher.head(teacher_features)
+
+    def metrics(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor) -> dict[str, Tensor]:
+        agreement = (logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean()
+        return {**super().metrics(logits, targets), "teacher_agreement": agreement}

@@ -1,0 +1,492 @@
+"""THE trainer: one loop for every objective. It knows steps, precision, budgets and files, and no loss, task, data set
+or optimizer by name.
+
+What differs between optimizers is read from their signatures: ``step(closure)`` with a required closure gets one that
+recomputes the gradients; every other optimizer gets ``step()``.
+"""
+
+import contextlib
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lossbench import checkpoint, contract
+from lossbench.errors import UsageError
+from lossbench.metrics.collect import Collected, to_floats
+from lossbench.objective import Evaluation, Network, Objective
+from lossbench.source import Source
+
+CHECK_EVERY = 50  # steps between looks at the device's divergence flag where a look is a synchronisation
+GUESSED_STEPS = 1000  # of a budget in seconds, before the rate is known
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, resolved: exactly one of ``steps`` and ``seconds`` is given."""
+
+    steps: int | None
+    seconds: float | None
+    evaluate_every: int
+    accumulation: int = 1
+    clip_norm: float | None = None
+    ema: float | None = None
+    autocast: torch.dtype | None = None
+    loss_scaling: bool = False
+    checkpoint_seconds: float | None = 30.0
+    selection: tuple[str, str] = ("accuracy", "higher")
+    compile: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a run came to. ``best`` is the evaluation chosen on validation, with the test metrics; ``final`` the last."""
+
+    status: str
+    steps: int
+    best: dict[str, float] = field(default_factory=dict)
+    final: dict[str, float] = field(default_factory=dict)
+    message: str | None = None
+    train_seconds: float = 0.0
+
+
+class Diverged(Exception):
+    """The training loss is not finite. Raised before the optimizer could use it."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+class Trainer:
+    """Trains a model; ``fit`` may be called once.
+
+    report      called with every row of metrics; the row is on disk before
+    progress    called with (step, total steps) after every step; must return at once
+    stop        asked after every step; True ends the run with a checkpoint and Interrupted
+    warn        called with a text that the user should see
+    """
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        folder: Path,
+        model: nn.Module,
+        objective: Objective,
+        source: Source,
+        optimizer: torch.optim.Optimizer,
+        schedule: Callable[[int, int], float],
+        settings: Settings,
+        params: dict[str, dict[str, Tensor]],
+        state: dict[str, dict[str, Tensor]],
+        generators: Mapping[str, Generator],
+        report: Callable[[dict[str, Any]], None],
+        progress: Callable[[int, int], None],
+        stop: Callable[[], bool],
+    ):
+        self.run, self.folder, self.settings = run, folder, settings
+        self.model, self.objective, self.source = model, objective, source
+        self.optimizer, self.schedule = optimizer, schedule
+        self.params, self.state, self.generators = params, state, generators
+        self.report, self.progress, self.stop = report, progress, stop
+        self.device = source.device
+        self.on_cpu = self.device.type == "cpu"
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.learning_rates = [group["lr"] for group in optimizer.param_groups]
+        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+        self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+        self.scaler = torch.amp.GradScaler(self.device.type) if settings.loss_scaling else None
+        if self.scaler and self.needs_closure:
+            raise UsageError(
+                f"precision: loss scaling does not go with {type(optimizer).__name__}, whose step recomputes the "
+                "gradients. Use precision=bf16 or precision=fp32."
+            )
+        self.network = self._network()
+        self.average = [p.detach().clone() for p in model.parameters()] if settings.ema is not None else None
+        self.meter = Meter(self.device, supports_skip=self._supports_skip())
+        self.step = 0
+        self.seconds = 0.0  # spent in training, over all resumptions
+        self.resumed = 0
+        self.best: dict[str, float] = {}
+        self.best_weights: dict[str, Tensor] = {}
+        self.last_row: dict[str, float] = {}
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def _network(self) -> Network:
+        network = Network.of(self.model)
+        if self.settings.compile:
+            network = network._replace(body=torch.compile(network.body), head=torch.compile(network.head))
+        if self.settings.autocast is None:
+            return network
+        autocast = partial(torch.autocast, self.device.type, dtype=self.settings.autocast)
+
+        def within(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            def cast(inputs: Tensor) -> Tensor:
+                with autocast():
+                    return part(inputs)
+
+            return cast
+
+        return Network(within(network.body), within(network.head), network.model_parameters)
+
+    def _supports_skip(self) -> bool:
+        """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
+        return bool(getattr(self.optimizer, "_step_supports_amp_scaling", False)) and not self.needs_closure
+
+    def _evaluate_objective(self, batch: dict[str, Tensor], total_steps: int) -> Evaluation:
+        progress: Tensor | float = 0.0
+        if self.objective.needs_progress:
+            progress = torch.tensor(self.step / total_steps, device=self.device)
+        batch = self.objective.draw(batch, self.generators)
+        return self.objective(self.network, batch, self.params, self.state, progress)
+
+    def _gradients(self, batch: dict[str, Tensor], total_steps: int) -> Tensor:
+        """Leave the gradients of the loss on the parameters; returns the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.settings.accumulation == 1:
+            evaluation = self._evaluate_objective(batch, total_steps)
+            loss = evaluation.loss
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        else:
+            evaluation, loss = self._accumulate(batch, total_steps)
+        self.new_state = evaluation.state
+        self.meter.add(evaluation, loss)
+        return loss
+
+    def _accumulate(self, batch: dict[str, Tensor], total_steps: int) -> tuple[Evaluation, Tensor]:
+        """Micro-batches whose summed gradient equals the big batch's: totals add, and one division at the end."""
+        size = len(batch["x"])
+        totals: list[Tensor] = []
+        count: Tensor | float = 0.0
+        terms: dict[str, Tensor] = {}
+        evaluation = None
+        for part in _split(batch, self.settings.accumulation):
+            evaluation = self._evaluate_objective(part, total_steps)
+            # Divided by the batch size so that a scaled half-precision gradient stays in its usual range.
+            share = evaluation.total / size
+            (share if self.scaler is None else self.scaler.scale(share)).backward()
+            totals.append(evaluation.total.detach())
+            count = count + evaluation.count
+            terms = {name: value + terms.get(name, 0.0) for name, value in evaluation.terms.items()}
+            if self.objective.has_state:
+                self.state = {**self.state, **evaluation.state}
+        assert evaluation is not None
+        whole = Evaluation(torch.stack(totals).sum(), count, terms, evaluation.state)
+        if isinstance(count, Tensor) or count:
+            divisor = torch.where(count == 0, 1.0, count) if isinstance(count, Tensor) else count
+            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], size / divisor)
+        else:
+            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], float(size))
+        return whole, whole.loss
+
+    def _clip(self) -> None:
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+
+    def _train_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
+        multiplier = self.schedule(self.step, total_steps)
+        for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
+            group["lr"] = rate * multiplier
+        if self.needs_closure:
+            self._closure_step(batch, total_steps)
+        else:
+            self._gradients(batch, total_steps)
+            self.meter.guard(self.optimizer)
+            if self.scaler is None:
+                self._clip()
+                self.optimizer.step()
+            else:
+                if self.settings.clip_norm is not None:
+                    self.scaler.unscale_(self.optimizer)
+                    self._clip()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+        if self.objective.has_state:
+            self.state = {**self.state, **self.new_state}
+        if self.average is not None:
+            weights = [p.detach() for p in self.model.parameters()]
+            torch._foreach_lerp_(self.average, weights, 1 - self.settings.ema)
+
+    def _closure_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
+        calls = 0
+
+        def closure() -> Tensor:
+            nonlocal calls
+            calls += 1
+            with torch.enable_grad():
+                loss = self._gradients(dict(batch), total_steps)
+            self.meter.guard(self.optimizer)
+            if calls > 1:
+                self.meter.forget_last()  # train/loss is the loss at the weights of the step, not at trial points
+            self._clip()
+            return loss
+
+        self.optimizer.step(closure)
+
+    # --- the run -------------------------------------------------------------------------------------------------
+
+    def fit(self, resume: dict[str, Any] | None = None) -> Outcome:
+        if resume is not None:
+            self._restore(resume)
+        status, message = "completed", None
+        try:
+            self._loop()
+            self.meter.check(self.step)
+        except Diverged as error:
+            status, message = "diverged", str(error)
+        outcome = Outcome(status, self.step, self.best, self.last_row, message, self.seconds)
+        if status == "completed":
+            outcome.best = {**self.best, **self._test()}
+        return outcome
+
+    def _total_steps(self, elapsed: float) -> int:
+        if self.settings.steps is not None:
+            return self.settings.steps
+        assert self.settings.seconds is not None
+        if self.step == 0 or elapsed <= 0:
+            return GUESSED_STEPS
+        return max(self.step + 1, round(self.step * self.settings.seconds / elapsed))
+
+    def _loop(self) -> None:
+        settings = self.settings
+        started = time.perf_counter() - self.seconds
+        saved = time.perf_counter()
+        self.model.train()
+        for batch in self.source.training(self.step):
+            elapsed = time.perf_counter() - started
+            if self.step >= settings.steps if settings.steps is not None else elapsed >= (settings.seconds or 0):
+                break
+            total = self._total_steps(elapsed)
+            self._train_step(batch, total)
+            self.step += 1
+            if not self.on_cpu and self.step % CHECK_EVERY == 0:
+                self.meter.check(self.step)
+            if self.step % settings.evaluate_every == 0 or self.step == settings.steps:
+                now = time.perf_counter()
+                self.seconds = now - started
+                self._evaluate_validation()
+                started += time.perf_counter() - now  # evaluation is not training time
+            stopping = self.stop()
+            if stopping or settings.checkpoint_seconds is not None:
+                now = time.perf_counter()
+                due = stopping or now - saved >= (settings.checkpoint_seconds or 0)
+                if due and self.step != settings.steps:
+                    self.seconds = now - started
+                    self.save_checkpoint()
+                    saved = time.perf_counter()
+                    started += saved - now
+                    if stopping:
+                        raise Interrupted(f"stopped at step {self.step}; the same command goes on from there")
+            self.progress(self.step, total)
+        self.seconds = time.perf_counter() - started
+        if self.last_row.get("step") != self.step:  # a budget in seconds ends anywhere
+            self._evaluate_validation()
+
+    # --- evaluation ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within: the model has its averaged weights."""
+        if self.average is None:
+            yield
+            return
+        parameters = [p.detach() for p in self.model.parameters()]
+        own = [p.clone() for p in parameters]
+        torch._foreach_copy_(parameters, self.average)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(parameters, own)
+
+    def measure(self, split: str) -> dict[str, float]:
+        """The task's metrics of a split, '<split>/<metric>'."""
+        task = self.objective.task
+        names = contract.tensor_names(task.metrics)
+        collected = Collected(len(self.source.splits[split]))
+        observe = self.objective.observer(names)
+        self.model.eval()
+        with torch.no_grad():
+            for batch in self.source.evaluation(split):
+                collected.append(observe(self.network, batch))
+            values = task.metrics(**collected.finish())
+        self.model.train()
+        return {f"{split}/{name}": value for name, value in to_floats(values).items()}
+
+    def _evaluate_validation(self) -> None:
+        self.meter.check(self.step)
+        row: dict[str, Any] = {
+            "step": self.step,
+            "epoch": self.step / self.source.steps_per_epoch,
+            "examples": self.step * self.source.batch_size,
+            "seconds": round(self.seconds, 4),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            **self.meter.means(),
+        }
+        with self._averaged():
+            row |= self.measure("validation")
+            if self._improves(row):
+                self.best = row
+                self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.last_row = row
+        self.report(row)
+
+    def _improves(self, row: Mapping[str, float]) -> bool:
+        metric, direction = self.settings.selection
+        key = f"validation/{metric}"
+        if key not in row:
+            known = ", ".join(k.removeprefix("validation/") for k in row if k.startswith("validation/"))
+            raise UsageError(f"selection.metric={metric} is not measured on the validation split. There are: {known}.")
+        if not self.best or math.isnan(self.best[key]):
+            return True
+        return row[key] > self.best[key] if direction == "higher" else row[key] < self.best[key]
+
+    def _test(self) -> dict[str, float]:
+        """The test split is read here, once, with the weights chosen on validation; they stay in the model."""
+        self.model.load_state_dict(self.best_weights)
+        return self.measure("test")
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self) -> None:
+        self.meter.check(self.step)
+        payload = {
+            "run": self.run,
+            "step": self.step,
+            "seconds": self.seconds,
+            "resumed": self.resumed,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else {},
+            "params": self.params,
+            "state": self.state,
+            "average": self.average or [],
+            "best": self.best,
+            "best_weights": self.best_weights,
+            "last_row": self.last_row,
+            "meter": self.meter.state_dict(),
+            "source": self.source.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "rng": torch.get_rng_state(),
+            "device_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        checkpoint.save(self.folder, self.step, payload)
+
+    def _restore(self, payload: dict[str, Any]) -> None:
+        self.step, self.seconds = payload["step"], payload["seconds"]
+        self.resumed = payload["resumed"] + 1
+        self.model.load_state_dict(payload["model"])
+        with torch.no_grad():
+            for name, tensors in self.params.items():
+                for key, tensor in tensors.items():
+                    tensor.copy_(payload["params"][name][key])
+        self.optimizer.load_state_dict(payload["optimizer"])
+        if self.scaler and payload["scaler"]:
+            self.scaler.load_state_dict(payload["scaler"])
+        self.state = payload["state"]
+        if self.average is not None:
+            torch._foreach_copy_(self.average, payload["average"])
+        self.best, self.best_weights = payload["best"], payload["best_weights"]
+        self.last_row = payload["last_row"]
+        self.meter.load_state_dict(payload["meter"])
+        self.source.load_state_dict(payload["source"])
+        for name, generator in self.generators.items():
+            generator.set_state(payload["generators"][name].cpu())
+        torch.set_rng_state(payload["rng"].cpu())
+        if payload["device_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(payload["device_rng"].cpu(), self.device)
+
+
+class Meter:
+    """Mean training loss and terms since the last evaluation, and the guard against non-finite losses.
+
+    On the CPU a look at a number costs nothing, so the loss is checked at once. On a device a look is a
+    synchronisation: sums stay there, a sticky flag is raised on the device, optimizers that can skip a step by such a
+    flag do so, and the flag is looked at now and then. Either way the weights never take a non-finite loss.
+    """
+
+    def __init__(self, device: torch.device, supports_skip: bool):
+        self.looks_free = device.type == "cpu"
+        self.supports_skip = supports_skip
+        self.bad = None if self.looks_free else torch.zeros((), device=device)
+        self.good_steps = None if self.looks_free else torch.zeros((), device=device)
+        self.sums: dict[str, Any] = {}
+        self.count: Any = 0.0
+        self.previous: tuple[dict[str, Any], Any] = ({}, 0.0)
+
+    def add(self, evaluation: Evaluation, loss: Tensor) -> None:
+        self.previous = (self.sums, self.count)
+        self.last_loss = loss.detach()
+        many = len(evaluation.terms) > 1
+        if self.looks_free:
+            self.last_value = self.last_loss.item()
+            count = float(evaluation.count) or 1.0
+            new = {"loss": self.last_value * count}
+            if many:
+                new |= {name: value.item() for name, value in evaluation.terms.items()}
+        else:
+            count = evaluation.count if isinstance(evaluation.count, Tensor) else evaluation.count or 1.0
+            new = {"loss": evaluation.total.detach(), **(evaluation.terms if many else {})}
+        self.sums = {name: value + self.sums.get(name, 0.0) for name, value in new.items()}
+        self.count = self.count + count
+
+    def forget_last(self) -> None:
+        self.sums, self.count = self.previous
+
+    def guard(self, optimizer: torch.optim.Optimizer) -> None:
+        """Before the optimizer's step: raise, or make it skip on the device, where the loss is not finite."""
+        if self.looks_free:
+            if not math.isfinite(self.last_value):
+                raise Diverged(f"the training loss is {self.last_value}")
+            return
+        assert self.bad is not None and self.good_steps is not None
+        self.bad = torch.maximum(self.bad, (~torch.isfinite(self.last_loss)).to(self.bad.dtype))
+        self.good_steps = self.good_steps + (1 - self.bad)
+        if self.supports_skip:
+            optimizer.found_inf = self.bad  # type: ignore[attr-defined]
+            optimizer.grad_scale = None  # type: ignore[attr-defined]
+        elif bool(self.bad):
+            raise Diverged("the training loss is not finite")
+
+    def check(self, step: int) -> None:
+        if self.bad is not None and bool(self.bad):
+            assert self.good_steps is not None
+            raise Diverged(f"the training loss was not finite at step {int(self.good_steps)}")
+
+    def means(self) -> dict[str, float]:
+        """'train/<term>' since the last call."""
+        sums, count = self.sums, self.count
+        self.sums, self.count = {}, 0.0
+        if not sums:
+            return {}
+        if self.looks_free:
+            return {f"train/{name}": value / count for name, value in sums.items()}
+        values = torch.stack([*(v.float() for v in sums.values()), torch.as_tensor(count, device=self.bad.device)])
+        *totals, number = values.tolist()
+        return {f"train/{name}": value / number for name, value in zip(sums, totals, strict=True)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.sums, "count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.sums, self.count = dict(state["sums"]), state["count"]
+
+
+def _split(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
+    """Equal parts of every tensor of a batch, nested ones too."""
+    size = len(batch["x"]) // parts
+
+    def rows(value: Any, i: int) -> Any:
+        if isinstance(value, dict):
+            return {key: rows(entry, i) for key, entry in value.items()}
+        return value[i * size : (i + 1) * size]
+
+    return [{key: rows(value, i) for key, value in batch.items()} for i in range(parts)]
