@@ -47,8 +47,8 @@ def any_loss(
     specificity = _ratio(true_negative, (1 - labels).sum(0))
     match metric:
         case "f_measure":
-            twice = (1 + beta**2) * true_positive
-            value = _ratio(twice, twice + beta**2 * false_negative + false_positive)
+            hits = (1 + beta**2) * true_positive
+            value = _ratio(hits, hits + beta**2 * false_negative + false_positive)
         case "accuracy":
             value = (true_positive + true_negative) / len(labels)
         case "g_mean":

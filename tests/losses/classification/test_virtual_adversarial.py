@@ -108,9 +108,14 @@ def test_small_xi():  # in float32, the direction at the default xi is the one o
 def test_extreme():  # a model with scores of 2e4 that is right or wrong everywhere; and one whose scores grow that fast
     x, targets, noise = sample("x", "targets", "noise")
     x, noise = x.float(), noise.float()
-    for sign in (1, -1):
-        logits = sign * 2e4 * (2 * nn.functional.one_hot(targets, 5).float() - 1)
-        extreme(lambda x: virtual_adversarial(lambda i: logits + i.sum(), x, logits + x.sum(), targets, noise), x)
+    right = 2e4 * (2 * nn.functional.one_hot(targets, 5).float() - 1)
+    for scores, loss in ((right, 0), (-right, 4e4 + math.log(4))):
+
+        def certain(x, scores=scores):
+            return virtual_adversarial(lambda inputs: scores * inputs.exp()[:, :1], x, scores, targets, noise)
+
+        values, _ = extreme(certain, torch.zeros_like(x))
+        near(values[0], [loss] * 6, 1e-6)
     weight = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
 
     def steep(weight):
