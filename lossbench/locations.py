@@ -12,8 +12,8 @@ def configs() -> Path:
 
 
 def groups(folder: Path | None = None) -> list[str]:
-    """The config groups: loss, model, paper ..."""
-    return sorted(entry.name for entry in (folder or configs()).iterdir() if entry.is_dir())
+    """The config groups: loss, model, paper ...; not Hydra's own settings."""
+    return sorted(entry.name for entry in (folder or configs()).iterdir() if entry.is_dir() and entry.name != "hydra")
 
 
 def config_files(group: str, folder: Path | None = None) -> dict[str, Path]:
