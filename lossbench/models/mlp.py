@@ -1,12 +1,15 @@
-"""Multi-layer perceptron on flattened inputs: linear layers with ReLU between them, then a linear head."""
+"""Multi-layer perceptron on flattened inputs: linear layers with an activation between them, then a linear head."""
 
+import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 from torch import nn
 
 from lossbench.models.model import Model
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
 def mlp(
@@ -14,15 +17,19 @@ def mlp(
     input_shape: Sequence[int],
     num_outputs: int,
     widths: Sequence[Annotated[int, Ge(1)]] = (128, 128),
+    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
 ) -> Model:
-    """widths: units of each hidden layer; dropout: probability, after each ReLU, 0 leaves the layer out."""
+    """Inputs of every shape; weights start as torch.nn.Linear's do.
+
+    widths      units of each hidden layer; [] is model=linear
+    activation  relu; gelu, silu and tanh have second derivatives, for losses on derivatives of the model
+    dropout     probability, after each activation; 0 leaves the layer out
+    """
     layers: list[nn.Module] = [nn.Flatten()]
-    size = 1
-    for n in input_shape:
-        size *= n
+    size = math.prod(input_shape)
     for width in widths:
-        layers += [nn.Linear(size, width), nn.ReLU()]
+        layers += [nn.Linear(size, width), ACTIVATIONS[activation]()]
         if dropout:
             layers.append(nn.Dropout(dropout))
         size = width

@@ -1,0 +1,30 @@
+"""What holds for every model: its config mirrors it and builds it from nothing but the data set's shape."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from lossbench import contract
+from lossbench.models.model import Model
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_config(path):
+    config = OmegaConf.load(path)
+    values = OmegaConf.to_container(config)
+    assert path.read_text().startswith("# ")
+    assert values.pop("_target_") == f"lossbench.models.{path.stem}.{path.stem}"
+    assert values.pop("_partial_") is True
+    build = instantiate(config)
+    defaults = {name: p.default for name, p in contract.hyperparameters(build.func).items()}
+    assert defaults.pop("input_shape") is defaults.pop("num_outputs")  # required: inspect.Parameter.empty
+    assert values == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    contract.check(build.func, values, "model")
+    model = build(input_shape=(1, 8, 8), num_outputs=10)
+    assert isinstance(model, Model)
+    assert model.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
