@@ -1,6 +1,8 @@
 """What every data set is: three splits and the facts that models and losses are built from."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,7 +26,8 @@ class Split:
     """Inputs and their labels. Labels are always in memory, so that variants can select and edit them.
 
     inputs  [n, ...] a tensor (uint8 for images, otherwise float32), or LazyInputs
-    labels  {word of the vocabulary: [n, ...]}, such as {"targets": [n]}
+    labels  {word of the vocabulary: [n, ...]}, such as {"targets": [n]}; besides words, "clean_targets" [n] keeps the
+            true classes of a training split whose targets a variant has made noisy
     """
 
     inputs: Tensor | LazyInputs
@@ -55,8 +58,9 @@ class Dataset:
     """train, validation, test. The test split is read once, at the end of a run.
 
     num_outputs   classes, labels, or regression targets
-    mean, std     of the inputs, per channel (images) or per feature (rows); inputs are standardised with them
-                  just before the model sees them. Scalars are allowed; None leaves the inputs as they are.
+    mean, std     of the training inputs; inputs are standardised with them just before the model sees them. They
+                  broadcast against one input: [channels, 1, 1] for images, [features] for rows, [] for one number
+                  for all. None leaves the inputs as they are.
     target_scale  units of one standardised regression target, [P]; None where it does not apply
     class_names   names of the classes or labels, where the data set has them
     """
@@ -108,3 +112,61 @@ def split_indices(
             start = stop
         parts[-1].append(group[start:])
     return [torch.cat(part).sort().values for part in parts]
+
+
+def sample_indices(n: int, number: int, generator: Generator, targets: Tensor | None = None) -> Tensor:
+    """Exactly ``number`` random ones of n indices, ascending; with targets, each class gets its share within one."""
+    order = torch.randperm(n, generator=generator)
+    if targets is None:
+        return order[:number].sort().values
+    counts = torch.bincount(targets)
+    quota = counts.double() * number / n
+    chosen = quota.floor().long()
+    # The largest remainders are rounded up; of equal ones those of the first classes.
+    rounded_up = (quota - chosen).sort(descending=True, stable=True).indices[: number - int(chosen.sum())]
+    chosen[rounded_up] += 1
+    parts = [order[targets[order] == c][: int(chosen[c])] for c in range(len(counts))]
+    return torch.cat(parts).sort().values
+
+
+def carve(split: Split, fraction: float, generator: Generator) -> tuple[Split, Split]:
+    """A random part of this fraction, at least one example, stratified by class where there are targets; the rest."""
+    number = max(1, round(fraction * len(split)))
+    part = sample_indices(len(split), number, generator, split.labels.get("targets"))
+    rest = torch.ones(len(split), dtype=torch.bool)
+    rest[part] = False
+    return split.select(part), split.select(rest.nonzero().flatten())
+
+
+def read(inputs: LazyInputs, indices: Sequence[int]) -> Tensor:
+    """These inputs as one tensor, [len(indices), ...]. Threads: decoding an image releases the interpreter."""
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        return torch.stack(list(pool.map(inputs.__getitem__, indices)))
+
+
+def mean_and_std(inputs: Tensor | LazyInputs, sample: int = 1000) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation as ``Dataset`` wants them: per channel of images, per feature of rows.
+
+    Of all inputs that are a tensor. Of LazyInputs only ``sample`` are read, evenly spaced, always the same ones: an
+    estimate. Where an input never changes, the standard deviation is given as 1, so that it becomes 0.
+    """
+    if not isinstance(inputs, Tensor):
+        count = min(sample, len(inputs))
+        inputs = read(inputs, torch.linspace(0, len(inputs) - 1, count, dtype=torch.float64).long().tolist())
+    if inputs.dtype == torch.uint8:
+        mean, std = _mean_and_std_of_bytes(inputs)
+    else:
+        axes = (0, *range(2, inputs.ndim))
+        std, mean = (t[0] for t in torch.std_mean(inputs, axes, keepdim=True))
+    return mean, torch.where(std > 0, std, 1.0)
+
+
+def _mean_and_std_of_bytes(images: Tensor) -> tuple[Tensor, Tensor]:
+    """From the histogram of each channel: exact, without a copy of the images as floats, four times their size."""
+    shape = (-1, *[1] * (images.ndim - 2))
+    values = torch.arange(256, dtype=torch.float64)
+    shares = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]).double()
+    shares = shares / shares.sum(1, keepdim=True)
+    mean = shares @ values
+    variance = (shares * (values - mean.unsqueeze(1)).square()).sum(1)
+    return mean.float().reshape(shape), variance.sqrt().float().reshape(shape)

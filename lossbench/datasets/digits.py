@@ -1,22 +1,23 @@
 """Digits: 1,797 grey 8x8 images of handwritten digits, 10 classes; in scikit-learn, no download.
 
 Source    Alpaydin and Kaynak 1998, the test set of UCI's Optical Recognition of Handwritten Digits
+Licence   CC BY 4.0 (UCI)
+Inputs    [1, 8, 8], 0..16: pixels that are set in each 4x4 block of a 32x32 bitmap
 Splits    60 % train, 20 % validation, 20 % test, stratified by class
 """
 
 import torch
 from torch import Generator
 
+from lossbench.datasets.bundled import bundled
 from lossbench.datasets.dataset import Dataset, Split, split_indices
 
 
 def digits(*, generator: Generator) -> Dataset:
     """generator draws the split."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images).float().unsqueeze(1)  # [n, 1, 8, 8], 0..16
-    targets = torch.from_numpy(bunch.target).long()
+    table = torch.from_numpy(bundled("digits.csv.gz"))
+    images = table[:, :-1].float().reshape(-1, 1, 8, 8)
+    targets = table[:, -1].long()
     test, validation, train = split_indices(len(images), (0.2, 0.2), generator, targets)
     whole = Split(images, {"targets": targets})
     return Dataset(

@@ -1,0 +1,81 @@
+"""What holds for every data set that needs no file: found by itself in configs/dataset."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from lossbench import vocabulary
+from tests.datasets.support import generator, splits
+
+FOLDER = Path(__file__).parents[2] / "configs" / "dataset"
+CONFIGS = {path.stem: OmegaConf.load(path) for path in sorted(FOLDER.glob("*.yaml"))}
+NEED_NO_FILE = [name for name, config in CONFIGS.items() if not {"root", "path"} & set(config)]
+
+
+def build(name, seed=0):
+    module = __import__(f"lossbench.datasets.{name}", fromlist=[name])
+    return getattr(module, name)(generator=generator(seed))
+
+
+def test_some_are_found():
+    assert {"digits", "mnist1d", "diabetes"} <= set(NEED_NO_FILE)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_mirrors_the_function(name, monkeypatch):
+    monkeypatch.delenv("LOSSBENCH_DATA", raising=False)
+    config = {key: CONFIGS[name][key] for key in CONFIGS[name] if not OmegaConf.is_missing(CONFIGS[name], key)}
+    config.pop("defaults", None)
+    assert config.pop("_target_") == f"lossbench.datasets.{name}.{name}" and config.pop("_partial_") is True
+    function = getattr(__import__(f"lossbench.datasets.{name}", fromlist=[name]), name)
+    parameters = inspect.signature(function).parameters.values()
+    assert config == {p.name: p.default for p in parameters if p.default is not p.empty}
+    required = {p.name for p in parameters if p.default is p.empty}
+    assert required == {"generator"} | {key for key in CONFIGS[name] if OmegaConf.is_missing(CONFIGS[name], key)}
+
+
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if "root" in config])
+def test_root_comes_from_the_environment(name, monkeypatch):
+    monkeypatch.setenv("LOSSBENCH_DATA", "/somewhere")
+    assert CONFIGS[name].root == "/somewhere"
+
+
+@pytest.mark.parametrize("name", NEED_NO_FILE)
+def test_shapes_and_types(name):
+    dataset = build(name)
+    assert len({tuple(split.inputs.shape[1:]) for split in splits(dataset)}) == 1
+    for split in splits(dataset):
+        assert split.inputs.dtype in (torch.uint8, torch.float32)
+        assert split.labels and all(len(values) == len(split) > 0 for values in split.labels.values())
+        for word, values in split.labels.items():
+            assert hasattr(vocabulary, word)
+            if word == "targets":
+                assert values.dtype == torch.int64 and values.ndim == 1
+                assert values.unique().tolist() == list(range(dataset.num_outputs))
+            else:
+                assert values.dtype == torch.float32 and values.shape == (len(split), dataset.num_outputs)
+    if dataset.class_names:
+        assert len(dataset.class_names) == dataset.num_outputs
+
+
+@pytest.mark.parametrize("name", NEED_NO_FILE)
+def test_standardised_training_inputs_have_mean_0_and_deviation_1(name):
+    dataset = build(name)
+    x = (dataset.train.inputs.float() - dataset.mean) / dataset.std
+    over_all = dataset.mean.ndim == 0
+    std, mean = torch.std_mean(x, None if over_all else 0)
+    tolerance = 0.01 if name == "mnist1d" else 1e-4  # mnist1d: of its train and validation together
+    torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=tolerance)
+    torch.testing.assert_close(std, torch.ones_like(std), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", NEED_NO_FILE)
+def test_the_generator_decides_the_split(name):
+    first, again, other = build(name), build(name), build(name, seed=1)
+    for one, two in zip(splits(first), splits(again), strict=True):
+        assert torch.equal(one.inputs, two.inputs)
+        assert all(torch.equal(one.labels[key], two.labels[key]) for key in one.labels)
+    assert not torch.equal(first.validation.inputs, other.validation.inputs)

@@ -1,0 +1,14 @@
+import numpy as np
+import torch
+
+from lossbench.datasets.wine import wine
+from tests.datasets.support import all_rows, generator, rows, stratified
+
+
+def test_oracle():  # scikit-learn's own loader
+    from sklearn.datasets import load_wine
+
+    bunch, dataset = load_wine(), wine(generator=generator())
+    np.testing.assert_array_equal(all_rows(dataset, "targets"), rows(bunch.data, bunch.target))
+    stratified(dataset, torch.from_numpy(bunch.target), 0.2, "test")
+    assert list(dataset.class_names) == list(bunch.target_names)
