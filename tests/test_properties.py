@@ -1,0 +1,95 @@
+"""Every loss and regularizer, found by walking the folders, against every property of tests/properties/.
+
+To add a loss is to be tested here; nothing is listed. An exception stands in EXEMPT with its reason, and is strict: an
+exempted property that holds is a failure too.
+"""
+
+from collections import Counter
+
+import pytest
+
+from tests.properties import files
+from tests.properties.checks import CHECKS, check
+from tests.properties.methods import GROUPS, Method, methods
+
+EXEMPT: dict[tuple[str, str], str] = {
+    ("any_loss", "signal"): "bounded: the two sigmoids saturate where the scores are confident",
+    (
+        "asymmetric",
+        "signal",
+    ): "bounded by clip for negatives: a certain one is taken for a wrong label, as the paper wants",
+    ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
+}
+
+LOSSES = methods("losses")
+REGULARIZERS = methods("regularizers")
+METHODS = {method.name: method for group in GROUPS for method in methods(group)}
+
+
+def _cases() -> list:
+    return [
+        pytest.param(
+            method,
+            name,
+            id=f"{method.name}-{name}",
+            marks=pytest.mark.xfail(strict=True, reason=EXEMPT[method.name, name], raises=AssertionError)
+            if (method.name, name) in EXEMPT
+            else (),
+        )
+        for method in [*LOSSES, *REGULARIZERS]
+        for name in CHECKS
+    ]
+
+
+def _each(found: list[Method]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("method", found, ids=[f"{m.group}-{m.name}" for m in found])
+
+
+@pytest.mark.parametrize(("method", "name"), _cases())
+def test_property(method: Method, name: str) -> None:
+    check(method, name)
+
+
+def test_exemptions_name_what_exists() -> None:
+    known = {(method.name, name) for method in [*LOSSES, *REGULARIZERS] for name in CHECKS}
+    assert not EXEMPT.keys() - known, f"no such loss or property: {sorted(EXEMPT.keys() - known)}"
+    assert all(EXEMPT.values()), "an exemption has no reason"
+
+
+def test_something_was_found() -> None:
+    assert {"cross_entropy", "polyloss"} <= {m.name for m in LOSSES}
+    assert {"confidence_penalty", "l2_norm"} <= {m.name for m in REGULARIZERS}
+    assert {"mean", "cvar"} <= METHODS.keys()
+
+
+@_each([*LOSSES, *REGULARIZERS])
+def test_one_public_function(method: Method) -> None:
+    files.has_one_function(method)
+
+
+@_each([*LOSSES, *REGULARIZERS])
+def test_documented(method: Method) -> None:
+    files.is_documented(method)
+
+
+@_each([*LOSSES, *REGULARIZERS, *methods("reductions")])
+def test_tested(method: Method) -> None:
+    files.has_test(method)
+
+
+@_each(list(METHODS.values()))
+def test_config_exists(method: Method) -> None:
+    files.has_config(method)
+
+
+@pytest.mark.parametrize("path", files.config_files(), ids=lambda p: str(p.relative_to(files.CONFIGS)))
+def test_config_mirrors_signature(path) -> None:
+    for where, node in files.nodes(path):
+        files.mirrors(node, where)
+
+
+def test_names_are_unique() -> None:
+    count = Counter(method.name for group in GROUPS for method in methods(group))
+    twice = sorted(name for name, n in count.items() if n > 1)
+    where = [str(m.path.relative_to(files.ROOT)) for group in GROUPS for m in methods(group) if m.name in twice]
+    assert not twice, f"a method has one name of its own: {where}"
