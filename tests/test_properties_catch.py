@@ -405,16 +405,12 @@ def test_config():
             files.mirrors({**good, **change}, "a.yaml")
     with pytest.raises(AssertionError, match=r"also has \['epsilon'\]"):
         files.mirrors({key: value for key, value in good.items() if key != "epsilon"}, "a.yaml")
-    files.mirrors({"_target_": "lossbench.models.mlp.mlp", "_partial_": True, **MLP}, "mlp.yaml")
+    included = {key: value for key, value in good.items() if key != "epsilon"}
+    files.mirrors({**included, "defaults": ["_self_", {"/group@epsilon": "name"}]}, "a.yaml")
+    with pytest.raises(AssertionError, match="also has"):
+        files.mirrors({**included, "defaults": [{"override /group@epsilon": "name"}]}, "a.yaml")
     nested = {"a": {"b": good}, "_target_": "torch.optim.AdamW"}
     assert list(files.targets(nested, "x")) == [("x: a: b", good)]
-
-
-MLP = {
-    name: list(p.default) if isinstance(p.default, tuple) else p.default
-    for name, p in contract.signature(__import__("lossbench.models.mlp", fromlist=["mlp"]).mlp).items()
-    if name not in files.ENGINE
-}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy
 import torch
 from jaxtyping import jaxtyped
 from torch import Generator, Tensor
+from torch.autograd.gradcheck import GradcheckError
 
 from lossbench import contract, ops, vocabulary
 from lossbench.errors import UsageError
@@ -100,21 +101,36 @@ def _unlike(value: Any, annotation: Any) -> str:
 
 def gradcheck(method: Any) -> None:
     """The gradient is that of finite differences, in float64, where stop-gradients keep their unperturbed values."""
-    for tokens in layouts(method):
+    for tokens, setting in itertools.product(layouts(method), settings(method)):
+        fast = tokens and False in layouts(method)  # one random direction for [B, T], where [B] is compared in full
+        if fast and setting:
+            continue
         tree = draw(method, tokens=tokens)
         names, tensors = zip(*inputs.differentiable(tree).items(), strict=True)
         tensors = tuple(t.clone().requires_grad_() for t in tensors)
         with replayed_stopgrad(method.function) as stopgrad:
+            bound = (tree, names, setting, stopgrad)
 
-            def run(
-                *replaced: Tensor, tree: Tree = tree, names: tuple = names, stopgrad: Any = stopgrad
-            ) -> tuple[Tensor, ...]:
+            def run(*replaced: Tensor, bound: tuple = bound) -> tuple[Tensor, ...]:
+                tree, names, setting, stopgrad = bound
                 stopgrad.rewind()
-                return tuple(evaluate(method, rebuilt(tree, dict(zip(names, replaced, strict=True))))[0].values())
+                perturbed = rebuilt(tree, dict(zip(names, replaced, strict=True)))
+                return tuple(evaluate(method, perturbed, **setting)[0].values())
 
             run(*tensors)
-            # The fast mode compares one random direction: enough for [B, T], after every entry was compared for [B].
-            torch.autograd.gradcheck(run, tensors, fast_mode=tokens)
+            try:
+                torch.autograd.gradcheck(run, tensors, fast_mode=fast)
+            except GradcheckError as error:
+                raise AssertionError(f"with {setting or 'the defaults'}: {error}") from error
+
+
+def settings(method: Any) -> Iterator[dict[str, Any]]:
+    """Hyper-parameters that reach every branch: the defaults, then each option, and another value of each number."""
+    yield {}
+    for name, parameter in contract.hyperparameters(method.function).items():
+        numbers = inputs.domain_samples(method, name)
+        options: list[Any] = [*numbers[1:2]] or [v for v in bounds(parameter.annotation) if isinstance(v, (bool, str))]
+        yield from ({name: option} for option in options if option != parameter.default)
 
 
 class ReplayedStopgrad:
@@ -375,15 +391,12 @@ def domain(method: Any) -> None:
 
 
 def extremes(method: Any) -> None:
-    """Value and gradient are finite at the bounds that belong to the range, and for every option."""
+    """Value and gradient are finite for hard inputs also at the bounds that belong to a range, and for every option."""
     for name, parameter in contract.hyperparameters(method.function).items():
         for value in bounds(parameter.annotation):
-            for confident in (None, "right", "wrong"):
-                tree = draw(method)
-                tree = inputs.confidently(tree, confident, 100.0) if confident else tree
-                if tree is not None:
-                    case = f"{name}={value}" + (f", confidently {confident}" if confident else "")
-                    _assert_finite(method, inputs.born(tree, torch.float32), case, **{name: value})
+            for case, tree in inputs.hard(draw(method, tokens=layouts(method)[0])):
+                single = inputs.born(tree, torch.float32)
+                _assert_finite(method, single, f"{name}={value}, {case}", **{name: value})
 
 
 def bounds(annotation: Any) -> list[Any]:

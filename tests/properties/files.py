@@ -50,7 +50,8 @@ def mirrors(node: dict, where: str) -> None:
     if inspect.isfunction(function):
         assert node.get("_partial_") is True, f"{where}: '_partial_: true' is missing"
     config = {key: value for key, value in node.items() if key not in HYDRA}
-    wanted = {key: p for key, p in contract.signature(function).items() if _in_config(key, p)}
+    included = _included(node.get("defaults", []))
+    wanted = {k: p for k, p in contract.signature(function).items() if _in_config(k, p) and k not in included}
     missing, unknown = wanted.keys() - config.keys(), config.keys() - wanted.keys()
     assert not missing, f"{where}: {node['_target_']} also has {sorted(missing)}"
     assert not unknown, f"{where}: {node['_target_']} has no {sorted(unknown)}"
@@ -61,6 +62,12 @@ def mirrors(node: dict, where: str) -> None:
             assert same, f"{where}: {key} is {config[key]!r} here and {default!r} in the signature"
     fixed = {key: value for key, value in config.items() if not _interpolated(value) and value != "???"}
     contract.check(function, fixed, where)
+
+
+def _included(defaults: list) -> set[str]:
+    """The keys that a config takes from other configs: 'base' for '- /optimizer@base: sgd'."""
+    groups = [group for entry in defaults if isinstance(entry, dict) for group in entry]
+    return {group.rpartition("@")[2] for group in groups if "@" in group and not group.startswith("override ")}
 
 
 def _in_config(name: str, parameter: inspect.Parameter) -> bool:
@@ -89,7 +96,8 @@ def has_config(method: Method) -> None:
     assert text.startswith("# ") and not text.startswith("# @"), f"{where}: the first line is no comment on what it is"
     module = ".".join(method.path.relative_to(ROOT).with_suffix("").parts)
     built = [node["_target_"] for _, node in nodes(path)]
-    assert built == [f"{module}.{method.name}"], f"{where} builds {built}, not {module}.{method.name}"
+    wanted = f"{module}.{method.function.__name__}"
+    assert built == [wanted], f"{where} builds {built}, not {wanted}"
     if method.group in ("regularizer", "variant", "augmentation"):
         keys = list(OmegaConf.load(path))
         assert keys == [method.name], (

@@ -46,7 +46,9 @@ class Method:
 
     @cached_property
     def function(self) -> Callable:
-        return getattr(self.module, self.name)
+        names = [name for name in vars(self.module) if _names(self.path, name)]
+        assert names, f"{self.path.relative_to(ROOT)} defines no '{self.name}'"
+        return getattr(self.module, names[0])
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -66,17 +68,24 @@ def methods(group: str) -> list[Method]:
     where it is a mistake that test_properties.py reports.
     """
     found = [Method(path) for path in sorted((PACKAGE / group).rglob("*.py")) if path.stem != "__init__"]
-    return [m for m in found if group in ("losses", "regularizers") or _defines(m.path, m.name)]
+    return [m for m in found if group in ("losses", "regularizers") or _defines(m.path)]
 
 
-def _defines(path: Path, name: str) -> bool:
+def _defines(path: Path) -> bool:
     return any(
         isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        and node.name == name
+        and _names(path, node.name)
         # A data set is drawn from keywords alone; a function that takes anything else helps to write data sets.
         and not (path.parent.name == "datasets" and isinstance(node, ast.FunctionDef) and node.args.args)
         for node in ast.parse(path.read_text()).body
     )
+
+
+def _names(path: Path, name: str) -> bool:
+    """Whether the name is that of the module; an optimizer is a class, in torch's spelling: SAM in sam.py."""
+    if path.parent.name == "optimizers":
+        return name[:1].isupper() and name.lower() == path.stem.replace("_", "")
+    return name == path.stem
 
 
 def _singular(folder: str) -> str:
