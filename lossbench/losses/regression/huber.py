@@ -7,7 +7,7 @@ predictions  [*, P] outputs of the model        regression_targets  [*, P] stand
 delta     > 0: where the two meet, in standard deviations of the targets. delta -> inf is half of mean_squared_error;
           divided by delta, delta -> 0 is mean_absolute_error
 Returns   [*] loss per example
-Numerics  the square is taken of min(r, delta): that of a large r would overflow in a branch that is not used
+Numerics  without a branch, as c^2 / 2 + delta (r - c) with c = min(r, delta): nothing overflows
 Paper     Huber 1964, Robust estimation of a location parameter
 Differs   nothing
 """

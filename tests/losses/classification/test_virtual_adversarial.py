@@ -75,6 +75,28 @@ def test_stops_the_gradient():  # neither the reference distribution nor the dir
     assert terms["cross_entropy"].requires_grad
 
 
+def test_gradient():  # that of the KL at a perturbation which does not move with the weights
+    _, x, _, targets, noise = inputs()
+    weight = sample("forward")[0](torch.eye(8).double()).requires_grad_()  # any 8 x 5 matrix
+
+    def forward(inputs):
+        return torch.tanh(inputs @ weight)
+
+    found = virtual_adversarial(forward, x, forward(x), targets, noise, radius=0.7, xi=0.01)["virtual_adversarial"]
+    p = forward(x).softmax(-1).detach()
+    r = (0.01 * noise / noise.norm(dim=1, keepdim=True)).requires_grad_()
+    (g,) = torch.autograd.grad(divergence(p, forward(x + r).softmax(-1)), r)
+    expected = divergence(p, forward(x + 0.7 * g / g.norm(dim=1, keepdim=True)).softmax(-1))
+    near(torch.autograd.grad(found.sum(), weight)[0], torch.autograd.grad(expected, weight)[0])
+
+
+def test_small_noise():  # only the direction of the noise counts, even where its squares underflow
+    forward, x, logits, targets, noise = (v.float() if isinstance(v, torch.Tensor) else v for v in inputs())
+    one = virtual_adversarial(forward, x, logits, targets.long(), noise)
+    tiny = virtual_adversarial(forward, x, logits, targets.long(), 1e-30 * noise)
+    near(tiny["virtual_adversarial"], one["virtual_adversarial"], 1e-3)
+
+
 def test_engines():  # a module with ordinary autograd, vmap over its parameters, and vmap of grad: the same gradients
     torch.manual_seed(0)
     models = [nn.Sequential(nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 5)).double() for _ in range(3)]

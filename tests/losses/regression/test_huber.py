@@ -28,7 +28,7 @@ def test_gradient():  # the difference, cut off at delta
     near(predictions.grad, (predictions.detach() - targets).clamp(-0.7, 0.7) / 3)
 
 
-def test_extreme():  # linear far out, where the square would be inf: delta (r - delta / 2), gradient +-delta
+def test_extreme():  # linear far out, also where the square would be inf: delta (r - delta / 2), gradient +-delta
     for r in (2e4, 1e30):
         for sign in (1, -1):
             values, gradients = extreme(huber, torch.tensor([[sign * r]]), torch.zeros(1, 1), delta=2.0)
