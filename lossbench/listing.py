@@ -87,11 +87,11 @@ def _papers(family: str | None, status: str | None) -> Table:
     if status is not None:
         _known("status", status, catalogue.STATUSES)
     rows = [
-        [paper.slug, paper.status, paper.family, paper.year, paper.arxiv, paper.title, _with_reason(paper)]
+        [paper.slug, paper.status, paper.family, paper.year, paper.arxiv, _with_reason(paper)]
         for paper in papers
         if family in (None, paper.family) and status in (None, paper.status)
     ]
-    return Table(columns=["name", "status", "family", "year", "arxiv", "title", "summary"], rows=rows)
+    return Table(columns=["name", "status", "family", "year", "arxiv", "summary"], rows=rows)
 
 
 def _with_reason(paper: catalogue.Paper) -> str:
@@ -286,7 +286,11 @@ def _hyperparameters(path: Path) -> str:
     else:
         note = ""
     rows = [
-        [key, json.dumps(values[key]), describe(parameters[key].annotation) if key in parameters else ""]
+        [
+            key,
+            values[key] if isinstance(values[key], str) else json.dumps(values[key]),
+            describe(parameters[key].annotation) if key in parameters else "",
+        ]
         for key in keys
     ]
     return _columns(rows) + note

@@ -72,7 +72,7 @@ def choices(preset: str, known: dict[str, set[str]]) -> set[tuple[str, str]]:
 
 _NO_NAME = {"null", "all", "none", "_self_", "true", "false", "???", "~"}
 _KEY = re.compile(r"(?:^\s*(?:-\s+)?|[{,]\s*)(?:override\s+)?/?(\w+)(?:@[\w.]+)?:(?:\s+(.*)|$)")
-_OVERRIDE = re.compile(r"(?:^|[\s,\['\"])\+?(\w+)=(\[[^]]*\]|[\w/]+(?:,[\w/]+\b(?!=))*)")
+_OVERRIDE = re.compile(r"(?:^|[\s,\['\"])\+?(\w+)(?:@[\w.]+)?=(\[[^]]*\]|[\w/]+(?:,[\w/]+\b(?!=))*)")
 _NAME = re.compile(r"[A-Za-z_][\w/]*")
 _ONLY_A_NAME = re.compile(r"""['"]?([A-Za-z_][\w/]*)['"]?\s*(?:[],}]|$)""")  # a sentence is no name
 

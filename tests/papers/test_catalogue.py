@@ -99,6 +99,11 @@ PRESETS = {
         ("loss", "b"),
         ("optimizer", "sgd"),
     },
+    "[optimizer@optimizer.base=sgd, model=mlp]\n- override /optimizer@optimizer.base: adam": {
+        ("optimizer", "sgd"),
+        ("model", "mlp"),
+        ("optimizer", "adam"),
+    },
     "loss:\n  epsilon: 1.0\noptimizer: {lr: 0.1}\nloss.gamma: 2": set(),
     "  optimizer: SGD with momentum, section 4": set(),
     "paper:\n  claim: A loss that is lower.": set(),
