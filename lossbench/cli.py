@@ -6,9 +6,13 @@ Exit codes: 0 done; 1 runs failed or diverged; 2 usage: nothing was done; 130 in
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lossbench.errors import RunError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from lossbench.run import Prepared
 
 USAGE = """lossbench: does this loss really help?
 
@@ -63,14 +67,16 @@ def train(arguments: list[str]) -> int:
     from lossbench import hydra_configs
 
     hydra_configs.register()
-    codes: list[int] = []
-
-    def job(config: Any) -> None:
-        codes.append(train_one(config))
-
+    if "--dry-run" in arguments:
+        arguments = [a for a in arguments if a != "--dry-run"] + ["hydra.sweeper.dry_run=true"]
+        if not {"-m", "--multirun"} & set(arguments):
+            arguments.insert(0, "-m")
+    if {"-m", "--multirun"} & set(arguments):
+        arguments = [_deferred(argument) for argument in arguments]
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lossbench train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us, and are worded here
+    outcomes.clear()
     try:
         hydra.main(version_base="1.3", config_path=None, config_name="train")(job)()
     except Exception as error:
@@ -87,7 +93,39 @@ def train(arguments: list[str]) -> int:
         os.environ.pop("HYDRA_FULL_ERROR")
         if full_error:
             os.environ["HYDRA_FULL_ERROR"] = full_error
-    return max(codes, default=0)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return max((code for code in outcomes if isinstance(code, int)), default=0)
+
+
+outcomes: list[int | Exception] = []  # exit codes of this command's runs; Hydra does not hand on what a job returns
+
+
+def _deferred(argument: str) -> str:
+    """An override as a choice of one, which Hydra leaves to the sweeper: the first composition of a sweep would refuse
+    a key that only some of its runs have."""
+    key, sign, value = argument.partition("=")
+    if not sign or not value or key.startswith(("-", "+", "~", "hydra.", "hydra/")):
+        return argument
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    if OverridesParser.create().parse_override(argument).is_sweep_override():
+        return argument
+    return f"{key}=choice({value})"
+
+
+def job(config: Any) -> None:
+    """What Hydra calls: for a single run, and on a cluster for one run of a frozen plan."""
+    try:
+        if "plan" in config:
+            from lossbench.sweep import plan
+
+            outcomes.append(train_prepared(plan.read(Path(config.plan.file))[config.plan.index]))
+        else:
+            outcomes.append(train_one(config))
+    except Exception as error:  # kept from Hydra, which would print it in its own way
+        outcomes.append(error)
 
 
 def train_one(config: Any) -> int:
@@ -96,39 +134,41 @@ def train_one(config: Any) -> int:
     from omegaconf import OmegaConf
 
     from lossbench import run
-    from lossbench.display import Terminal, say
-    from lossbench.interrupts import StopOnSignal
-    from lossbench.trainer import Interrupted
 
     settings = HydraConfig.get()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    choices = {key: _names(value) for key, value in settings.runtime.choices.items() if not key.startswith("hydra/")}
-    prepared = run.prepare({**plain, "choices": choices}, tuple(settings.overrides.task))
+    choices = {key: run.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
+    return train_prepared(run.prepare({**plain, "choices": choices}, tuple(settings.overrides.task)))
+
+
+def _is_hydra(key: str) -> bool:
+    return key.startswith("hydra/") or key == "search"
+
+
+def train_prepared(prepared: "Prepared") -> int:
+    """A run in this process, unless it is finished already."""
+    from lossbench import run
+    from lossbench.display import Terminal, say
+    from lossbench.interrupts import StopOnSignal
+    from lossbench.trainer import Interrupted
+
     found = prepared.record
     if found is not None and prepared.finished:
         say(f"{prepared.folder}\nalready {found['status']}, nothing to do; remove the folder to run it again")
         say(summary(found))
         return 0 if found["status"] == "completed" else 1
-    terminal = Terminal(metric=plain["selection"]["metric"] or run.default_metric(plain))
+    terminal = Terminal(metric=prepared.config["selection"]["metric"] or run.default_metric(prepared.config))
     with StopOnSignal() as stop:
         try:
             record = run.execute(prepared, terminal, stop)
         except Interrupted as interrupted:
-            terminal.close()
             print(f"lossbench: {interrupted}", file=sys.stderr)
             return 130
         finally:
             terminal.close()
     say(summary(record))
     return 0 if record["status"] == "completed" else 1
-
-
-def _names(choice: Any) -> Any:
-    """The one name of a choice: the last part of its path, for each entry of a list."""
-    if isinstance(choice, str):
-        return choice.rsplit("/", 1)[-1]
-    return choice if choice is None else [_names(entry) for entry in choice]
 
 
 def summary(record: dict[str, Any]) -> str:

@@ -55,7 +55,6 @@ class LossbenchSearchPath(SearchPathPlugin):
 def register() -> None:
     """Teach this process's Hydra both; may be called again."""
     plugins = Plugins.instance()  # must exist before the registry, which it fills
-    registry = SourcesRegistry.instance()
-    if NamedConfigSource.scheme() not in registry.types:
-        registry.register(NamedConfigSource)
+    SourcesRegistry.instance().register(NamedConfigSource)
+    if LossbenchSearchPath not in plugins.discover(SearchPathPlugin):
         plugins.register(LossbenchSearchPath)

@@ -34,7 +34,7 @@ from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
 GROUPS = ("task", "dataset", "model", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
 LIST_GROUPS = ("variant", "augmentation", "regularizer")
 # What the hash leaves out: it cannot change a result.
-NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "progress", "hydra")
+NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit")
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 
@@ -105,6 +105,9 @@ def root_settings(
     channels_last: bool,
     weight_decay_on_all: bool,
     outputs: str,
+    retry: Literal["failed"] | None,
+    fail_fast: Annotated[int, Ge(1)] | None,
+    time_limit: Annotated[float, Gt(0)] | None,
 ) -> None:
     """The keys at the root of the config, their types and ranges."""
 
@@ -141,7 +144,7 @@ def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, lo
 
 def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared:
     """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError."""
-    groups = {"budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", *GROUPS, *LIST_GROUPS}
+    groups = {"search", "budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", *GROUPS, *LIST_GROUPS}
     contract.check(root_settings, {k: v for k, v in config.items() if k not in groups}, "the root of the config")
     for key, check in (
         ("budget", budget),
@@ -170,6 +173,13 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared
     outputs = Path(config["outputs"]).absolute()
     name = [choices["dataset"], choices["model"], choices["loss"], f"seed{config['seed']}-{run[:8]}"]
     return Prepared(config, run, outputs.joinpath("runs", *name), outputs, overrides)
+
+
+def one_name(choice: Any) -> Any:
+    """The one name of a group choice: the last part of its path, for each entry of a list."""
+    if isinstance(choice, str):
+        return choice.rsplit("/", 1)[-1]
+    return choice if choice is None else [one_name(entry) for entry in choice]
 
 
 def _budget(budget: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,6 +220,11 @@ def _hash(config: Mapping[str, Any]) -> str:
     for key, value in _frozen_models(config["task"]).items():
         kept["task"][key] = weights_digest(Path(value))
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def without_seed(config: Mapping[str, Any]) -> str:
+    """The hash of everything but the seed: runs that share it are repetitions of one another."""
+    return _hash({**config, "seed": None})
 
 
 def bind(config: Mapping[str, Any], key: str) -> Callable:
@@ -274,20 +289,36 @@ def tensors(function: Callable, num_outputs: int, device: torch.device, key: str
 
 
 def load_dataset(config: Mapping[str, Any]) -> Any:
-    """The data set of a config with its variants applied; the same for every seed, unless data_seed changes."""
-    load = bind(config["dataset"], "dataset")
-    dataset = load(generator=seeds.generator(config["data_seed"], "split"))
+    """The data set of a config with its variants applied; the same for every seed, unless data_seed changes.
+
+    Kept in this process: the workers of a sweep share what the server they are forked from has loaded.
+    """
+    wanted = json.dumps([config["dataset"], config.get("variant"), config["data_seed"]], sort_keys=True)
+    if wanted not in DATASETS:
+        DATASETS[wanted] = _load_dataset(config)
+    return DATASETS[wanted]
+
+
+DATASETS: dict[str, Any] = {}
+
+
+def _load_dataset(config: Mapping[str, Any]) -> Any:
+    dataset = bind(config["dataset"], "dataset")(generator=seeds.generator(config["data_seed"], "split"))
     for name, entry in (config.get("variant") or {}).items():
         vary = bind(entry, f"variant.{name}")
         dataset = vary(dataset, seeds.generator(config["data_seed"], f"variant/{name}"))
-    targets = [split.labels["targets"] for split in (dataset.train, dataset.validation, dataset.test)
-               if "targets" in split.labels]  # fmt: skip
-    for values in targets:
-        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < dataset.num_outputs:
+    for split in (dataset.train, dataset.validation, dataset.test):
+        targets = split.labels.get("targets")
+        if targets is None or not len(targets):
+            continue
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= dataset.num_outputs:
             raise UsageError(
-                f"dataset: targets reach from {int(values.min())} to {int(values.max())}, but there are "
-                f"{dataset.num_outputs} classes; they must be 0..{dataset.num_outputs - 1} in every split."
+                f"dataset: targets reach from {low} to {high}, but there are {dataset.num_outputs} classes; "
+                f"they must be 0..{dataset.num_outputs - 1} in every split."
             )
+    if not (len(dataset.validation) and len(dataset.test)):
+        raise UsageError("dataset: the validation and the test split must not be empty.")
     return dataset
 
 
@@ -297,6 +328,13 @@ def build_model(config: Mapping[str, Any], dataset: Any) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(config["seed"], "model"))
         return make(input_shape=dataset.input_shape, num_outputs=dataset.num_outputs)
+
+
+def default_metric(config: Mapping[str, Any]) -> str:
+    """The validation metric that chooses the weights where the config names none: the task's."""
+    from hydra.utils import get_object
+
+    return get_object(config["task"]["_target_"]).selection[0]
 
 
 def weights_path(folder: Path) -> Path:
@@ -488,8 +526,6 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Everything that the trainer takes, from the config."""
     seed = config["seed"]
     dataset = load_dataset(config)
-    if not (len(dataset.validation) and len(dataset.test)):
-        raise UsageError("dataset: the validation and the test split must not be empty.")
     source = Source(
         dataset,
         batch_size=config["batch_size"],
