@@ -56,7 +56,7 @@ def run_command(arguments: list[str]) -> int:
         return 0
     command, *rest = arguments
     if command not in COMMANDS:
-        raise UsageError(f"there is no command '{command}'{nearest(command, COMMANDS)} See lossbench --help.")
+        raise UsageError(f"there is no command '{command}'{nearest(command, COMMANDS) or '.'} See lossbench --help.")
     return COMMANDS[command](rest)
 
 

@@ -7,12 +7,12 @@ Function bodies hold no checks: the type and the range of every hyper-parameter 
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossbench.errors import UsageError, nearest
 
@@ -66,9 +66,11 @@ def describe(annotation: Any) -> str:
         return " or ".join(describe(a) for a in get_args(annotation))
     if is_tensor(annotation):
         return "a list of numbers"
-    if origin in (list, tuple, typing.Sequence) or origin is not None and issubclass(origin, (list, tuple)):
+    if origin in (list, tuple, Sequence):
         inner = [a for a in get_args(annotation) if a is not Ellipsis]
         return "a list" + (f" of: {describe(inner[0])}" if inner else "")
+    if annotation is nn.Module:
+        return "the folder of a finished run"
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "null"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
@@ -108,28 +110,26 @@ def accepts(annotation: Any, value: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(accepts(a, value) for a in get_args(annotation))
     if is_tensor(annotation):
-        return isinstance(value, Tensor) or isinstance(value, (list, tuple)) and _numbers(value)
+        return isinstance(value, Tensor) or isinstance(value, list | tuple) and _numbers(value)
     if isinstance(value, Tensor):  # a 0-d hyper-parameter of a batched sweep
         return annotation in (float, int) and value.ndim == 0
     if annotation is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool)
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if annotation is type(None):
         return value is None
-    if origin is not None and isinstance(origin, type):
-        if issubclass(origin, Mapping):
-            return isinstance(value, Mapping)
-        if isinstance(value, (str, Mapping)) or not isinstance(value, (list, tuple)):
-            return not issubclass(origin, (list, tuple)) and not hasattr(origin, "index")
+    if origin in (list, tuple, Sequence):
         inner = [a for a in get_args(annotation) if a is not Ellipsis]
-        return not inner or all(accepts(inner[0], entry) for entry in value)
+        return isinstance(value, list | tuple) and (not inner or all(accepts(inner[0], entry) for entry in value))
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping)
     return not isinstance(annotation, type) or isinstance(value, annotation)
 
 
 def _numbers(values: Any) -> bool:
     return all(
-        _numbers(v) if isinstance(v, (list, tuple)) else isinstance(v, (int, float)) and not isinstance(v, bool)
+        _numbers(v) if isinstance(v, list | tuple) else isinstance(v, int | float) and not isinstance(v, bool)
         for v in values
     )
 
@@ -172,7 +172,7 @@ def check(function: Callable, values: Mapping[str, Any], key: str) -> None:
                 continue
             known = list(found)
             raise UsageError(
-                f"{key}.{name}: {function.__name__} has no such hyper-parameter{nearest(name, known)} "
+                f"{key}.{name}: {function.__name__} has no such hyper-parameter{nearest(name, known) or '.'} "
                 f"It has: {', '.join(known) or 'none'}."
             )
         annotation = found[name].annotation

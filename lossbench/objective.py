@@ -19,7 +19,8 @@ from torch.func import functional_call
 from lossbench import contract
 from lossbench.errors import UsageError
 
-ENGINE = ("body", "head", "model_parameters", "progress", "params", "state")
+NETWORK = ("body", "head", "forward", "model_parameters")
+ENGINE = (*NETWORK, "progress", "params", "state")
 
 
 class Step(NamedTuple):
@@ -31,15 +32,27 @@ class Step(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A model as the objective sees it: two pure callables and the parameters, whatever holds the parameters."""
+    """A model as the objective sees it: callables and the parameters, whatever holds the parameters.
+
+    forward   the whole model for extra passes. It leaves running statistics alone: they belong to the batch that is
+              trained on, and torch.func.grad refuses what changes a buffer in place.
+    """
 
     body: Callable[[Tensor], Tensor]
     head: Callable[[Tensor], Tensor]
+    forward: Callable[[Tensor], Tensor]
     model_parameters: Mapping[str, Tensor]
 
     @staticmethod
     def of(model: nn.Module) -> "Network":
-        return Network(model.body, model.head, dict(model.named_parameters()))
+        forward: Callable[[Tensor], Tensor] = model
+        if any(True for _ in model.buffers()):
+
+            def forward(inputs: Tensor) -> Tensor:
+                copies = {name: buffer.clone() for name, buffer in model.named_buffers()}
+                return functional_call(model, copies, (inputs,))
+
+        return Network(model.body, model.head, forward, dict(model.named_parameters()))
 
     @staticmethod
     def functional(model: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> "Network":
@@ -51,7 +64,11 @@ class Network(NamedTuple):
             own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             return lambda inputs: functional_call(getattr(model, name), own, (inputs,))
 
-        return Network(part("body"), part("head"), parameters)
+        def forward(inputs: Tensor) -> Tensor:
+            copies = {name: buffer.clone() for name, buffer in buffers.items()}
+            return functional_call(model, {**parameters, **copies}, (inputs,))
+
+        return Network(part("body"), part("head"), forward, parameters)
 
 
 class Evaluation(NamedTuple):
@@ -114,7 +131,7 @@ def provided(task: Any) -> dict[str, Callable]:
 
 def missing(function: Callable, task: Any, batch: Sequence[str] | None = None) -> list[str]:
     """The tensors that a loss names and that neither the task, nor its batch, nor the engine, nor its module has."""
-    known = {*provided(task), *(task.batch if batch is None else batch), "model_parameters", "progress"}
+    known = {*provided(task), *(task.batch if batch is None else batch), "forward", "model_parameters", "progress"}
     known |= {"params"} if sibling(function, "init_params") else set()
     known |= {"state"} if sibling(function, "init_state") else set()
     return [name for name in contract.tensor_names(unwrap(function)) if name not in known]

@@ -136,7 +136,7 @@ class Trainer:
 
             return cast
 
-        return Network(within(network.body), within(network.head), network.model_parameters)
+        return Network(*map(within, network[:3]), network.model_parameters)
 
     def _supports_skip(self) -> bool:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""

@@ -46,7 +46,7 @@ def torchvision_classifier(
     known = models.list_models(module=models)
     if name not in known:
         raise UsageError(
-            f"model.name={name}: torchvision has no such classifier{nearest(name, known)} It has: {', '.join(known)}."
+            f"model.name={name}: torchvision has no such classifier{nearest(name, known) or '.'} It has: {', '.join(known)}."
         )
     network = _build(models, name, weights, num_outputs, height)
     for auxiliary in ("AuxLogits", "aux1", "aux2"):  # further heads of inception and googlenet, used in training only
@@ -67,7 +67,7 @@ def _build(models: Any, name: str, weights: str | None, num_outputs: int, height
         known = list(models.get_model_weights(name).__members__)
         if weights not in known:
             raise UsageError(
-                f"model.weights={weights}: {name} has no such weights{nearest(weights, known)} "
+                f"model.weights={weights}: {name} has no such weights{nearest(weights, known) or '.'} "
                 f"It has: null, {', '.join(known)}."
             )
         chosen = models.get_model_weights(name)[weights]
@@ -85,7 +85,7 @@ def _build(models: Any, name: str, weights: str | None, num_outputs: int, height
         ) from error
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"model.name={name} cannot be built for images of side {height}: {error} "
+            f"model.name={name} cannot be built for images of side {height} ({error}). "
             "Choose another size of image or another model.name."
         ) from error
 
@@ -115,7 +115,7 @@ def _check_size(body: nn.Module, num_features: int, name: str, shape: tuple[int,
             features = body(torch.zeros(1, *shape))
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"model.name={name} cannot read images of {shape[1]}x{shape[2]}: {error} "
+            f"model.name={name} cannot read images of {shape[1]}x{shape[2]} ({error}). "
             "Choose another model.name, or a data set with larger images."
         ) from error
     finally:

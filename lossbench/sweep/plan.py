@@ -103,7 +103,7 @@ def make_plan(arguments: Sequence[str], config_loader: Any) -> Plan:
         if override.key not in used:
             known = sorted(base.keys())
             raise UsageError(
-                f"{override.key}: no run of this sweep has such a key{nearest(override.key, known)} "
+                f"{override.key}: no run of this sweep has such a key{nearest(override.key, known) or '.'} "
                 "`lossbench train --cfg job` shows all keys of a config."
             )
     for seen in [o for o in overrides if len(o.values) > 1]:

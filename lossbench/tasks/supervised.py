@@ -10,8 +10,5 @@ class SupervisedTask:
     def features(self, body: Callable, x: Tensor) -> Tensor:
         return body(x)
 
-    def forward(self, body: Callable, head: Callable) -> Callable[[Tensor], Tensor]:
-        return lambda inputs: head(body(inputs))
-
     def noise(self, x: Tensor, generator: Generator) -> Tensor:
         return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
