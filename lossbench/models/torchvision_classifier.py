@@ -46,7 +46,8 @@ def torchvision_classifier(
     known = models.list_models(module=models)
     if name not in known:
         raise UsageError(
-            f"model.name={name}: torchvision has no such classifier{nearest(name, known) or '.'} It has: {', '.join(known)}."
+            f"model.name={name}: torchvision has no such classifier{nearest(name, known) or '.'} "
+            f"It has: {', '.join(known)}."
         )
     network = _build(models, name, weights, num_outputs, height)
     for auxiliary in ("AuxLogits", "aux1", "aux2"):  # further heads of inception and googlenet, used in training only

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from lossbench.models.linear import linear
 from lossbench.models.mlp import mlp
@@ -14,12 +15,21 @@ def test_model(shape, activation):
     check_vmap(lambda: mlp(input_shape=shape, num_outputs=4, widths=(9, 6), activation=activation), shape)
 
 
-def test_oracle():  # the definition in numpy
-    model = built(lambda: mlp(input_shape=(2, 3), num_outputs=4, widths=[9, 5]))
+@pytest.mark.parametrize(
+    ("activation", "definition"),
+    [
+        ("relu", lambda z: np.maximum(z, 0)),
+        ("tanh", np.tanh),
+        ("silu", lambda z: z / (1 + np.exp(-z))),
+        ("gelu", lambda z: z * norm.cdf(z)),
+    ],
+)
+def test_oracle(activation, definition):  # in numpy
+    model = built(lambda: mlp(input_shape=(2, 3), num_outputs=4, widths=[9, 5], activation=activation))
     w = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     x = images(5, 2, 3)
-    hidden = np.maximum(x.reshape(5, 6).double().numpy() @ w["body.1.weight"].T + w["body.1.bias"], 0)
-    hidden = np.maximum(hidden @ w["body.3.weight"].T + w["body.3.bias"], 0)
+    hidden = definition(x.reshape(5, 6).double().numpy() @ w["body.1.weight"].T + w["body.1.bias"])
+    hidden = definition(hidden @ w["body.3.weight"].T + w["body.3.bias"])
     expected = hidden @ w["head.weight"].T + w["head.bias"]
     np.testing.assert_allclose(model(x).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 

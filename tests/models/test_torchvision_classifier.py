@@ -31,6 +31,13 @@ def test_same_as_torchvision(name, side):  # the same seed gives the same weight
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
 
 
+def test_building_leaves_no_trace():  # one image was tried: in training mode still, running statistics as at the start
+    model = build()
+    assert all(module.training for module in model.modules())
+    assert not model.body.bn1.running_mean.any() and model.body.bn1.num_batches_tracked == 0
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_grey_is_repeated():
     model = built(lambda: build(shape=(1, 32, 32))).eval()
     colour = built(lambda: build()).eval()

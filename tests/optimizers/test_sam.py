@@ -93,8 +93,22 @@ def test_groups_keep_their_own_weight_decay():
         value.backward()
         return value
 
-    optimizer.step(closure)  # a gradient of 0 divides by no 0: only the decay moves
+    optimizer.step(closure)
     assert a.item() == pytest.approx(0.95) and b.item() == 1.0
+
+
+def test_gradient_of_0_moves_nothing():  # at the minimum of w^2 / 2; 0 / 0 would make it NaN
+    w = torch.zeros(1, requires_grad=True)
+    optimizer = SAM([w], lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        value = (w**2 / 2).sum()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    assert w.item() == 0.0
 
 
 def test_schedule_reaches_the_base():
