@@ -48,15 +48,15 @@ def mnist1d(
     *,
     generator: Generator,
     num_examples: Annotated[int, Ge(100), MultipleOf(10)] = 5000,
-    data_seed: Annotated[int, Ge(0)] = 42,
+    signal_seed: Annotated[int, Ge(0)] = 42,
 ) -> Dataset:
-    """generator draws the validation split; the signals and the test split depend on data_seed alone.
+    """generator draws the validation split; the signals and the test split depend on signal_seed alone.
 
     num_examples    of train, validation and test together, the same number of every class
-    data_seed       42 with 5000 examples is the published data set, value by value
+    signal_seed       42 with 5000 examples is the published data set, value by value
     """
     per_class = num_examples // 10
-    draws = np.random.RandomState(data_seed)  # its stream is frozen by numpy, so that 42 stays the published file
+    draws = np.random.RandomState(signal_seed)  # its stream is frozen by numpy, so that 42 stays the published file
     signals, targets = _signals(draws, per_class), np.repeat(np.arange(10), per_class)
     order = draws.permutation(num_examples)
     signals = (signals - signals.mean()) / signals.std()

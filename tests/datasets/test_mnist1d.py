@@ -38,8 +38,8 @@ def test_splits():  # the generator draws the validation split only
     assert [len(split) for split in splits(first)] == [3600, 400, 1000]
 
 
-def test_data_seed_and_size():
-    small, other = (mnist1d(generator=generator(), num_examples=200, data_seed=seed) for seed in (42, 43))
+def test_signal_seed_and_size():
+    small, other = (mnist1d(generator=generator(), num_examples=200, signal_seed=seed) for seed in (42, 43))
     assert [len(split) for split in splits(small)] == [len(split) for split in splits(other)] == [144, 16, 40]
     whole = torch.cat([split.labels["targets"] for split in splits(small)])
     assert torch.bincount(whole).tolist() == [20] * 10
