@@ -184,7 +184,120 @@ def summary(record: dict[str, Any]) -> str:
     )
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train}
+# --- the commands that read -------------------------------------------------------------------------------------
+
+
+def _parser(command: str, description: str) -> Any:
+    import argparse
+
+    return argparse.ArgumentParser(prog=f"lossbench {command}", description=description)
+
+
+def _add_output_options(parser: Any) -> None:
+    parser.add_argument("--outputs", type=Path, default=Path(os.environ.get("LOSSBENCH_OUTPUTS", "outputs")),
+                        help="folder of the runs (default: LOSSBENCH_OUTPUTS, or outputs)")  # fmt: skip
+    _add_format_option(parser)
+
+
+def _add_format_option(parser: Any) -> None:
+    parser.add_argument("--format", default="table", help="table, csv, json, latex or markdown (default: table)")
+
+
+def collect(arguments: list[str]) -> int:
+    """All runs into results.csv and results.parquet, and a short table."""
+    from lossbench.display import say
+    from lossbench.results import collect as collecting
+    from lossbench.results.tables import Table, show
+
+    parser = _parser("collect", "Gather every run of the outputs folder into results.csv and results.parquet.")
+    _add_output_options(parser)
+    options = parser.parse_args(arguments)
+    rows, columns = collecting.collect(options.outputs)
+    if not rows:
+        raise UsageError(f"there are no finished runs in {options.outputs / 'runs'}. Run one: lossbench train")
+    paths = collecting.write(options.outputs, rows, columns)
+    table = Table(*collecting.overview(rows))
+    show(table, options.format)
+    if options.format == "table":
+        running = collecting.unfinished(options.outputs)
+        say(f"{len(rows)} runs, {len(running)} begun and not ended; written: {', '.join(map(str, paths))}")
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Differences to a baseline, paired by seed."""
+    from lossbench.display import say
+    from lossbench.results import collect as collecting
+    from lossbench.results import comparing
+    from lossbench.results.tables import show
+
+    parser = _parser("compare", "Compare finished runs to a baseline: paired by seed, with t interval, exact sign-flip "
+                     "test and Holm correction.")  # fmt: skip
+    parser.add_argument("--by", default="loss", help="loss, optimizer, schedule, ... or a config key (default: loss)")
+    parser.add_argument("--baseline", help="the value of --by to compare with (default: cross_entropy where present)")
+    parser.add_argument("--metric", default="test/accuracy", help="such as test/accuracy (the default)")
+    parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs with this; may be repeated")  # fmt: skip
+    parser.add_argument("--tuned", action="store_true", help="every method with its best setting by validation")
+    parser.add_argument("--mix", action="store_true", help="allow runs that differ in data, model or budget")
+    parser.add_argument("--direction", choices=("higher", "lower"), help="which values of the metric are better")
+    _add_output_options(parser)
+    options = parser.parse_args(arguments)
+    records = comparing.where(collecting.records(options.outputs), options.where)
+    found = comparing.compare_runs(
+        records,
+        by=options.by,
+        metric=options.metric,
+        baseline=options.baseline,
+        tuned=options.tuned,
+        mix=options.mix,
+        higher=None if options.direction is None else options.direction == "higher",
+    )
+    show(comparing.comparison_table(found, options.metric, options.by), options.format)
+    if options.format == "table":
+        for line in comparing.explanation(found, options.metric, options.direction):
+            say(line)
+    return 0
+
+
+def list_names(arguments: list[str]) -> int:
+    """What there is, by kind."""
+    from lossbench import listing
+    from lossbench.display import say
+    from lossbench.results.tables import show
+
+    parser = _parser("list", "List what there is.")
+    parser.add_argument("kind", help=", ".join(listing.kinds()))
+    parser.add_argument("--task", help="only what this task can host")
+    parser.add_argument("--family", help="only this family")
+    for status in ("hosted", "planned", "not-hosted"):
+        parser.add_argument(f"--{status}", dest="status", action="store_const", const=status.replace("-", "_"))
+    _add_format_option(parser)
+    options = parser.parse_args(arguments)
+    table = listing.table(options.kind, task=options.task, family=options.family, status=options.status)
+    show(table, options.format)
+    if options.format == "table":
+        say(f"{len(table.rows)} {options.kind}")
+    return 0
+
+
+def show_name(arguments: list[str]) -> int:
+    """Everything about one name."""
+    from lossbench import listing
+    from lossbench.display import say
+
+    parser = _parser("show", "Documentation, config, papers, tests and files of one name.")
+    parser.add_argument("name", help="such as polyloss, or loss/distillation where several groups have the name")
+    say(listing.show(parser.parse_args(arguments).name).rstrip("\n"))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "collect": collect,
+    "compare": compare,
+    "list": list_names,
+    "show": show_name,
+}
 
 if __name__ == "__main__":
     main()

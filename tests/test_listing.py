@@ -59,7 +59,7 @@ def test_losses_by_task(task):
     from lossbench.tasks import tasks
 
     has = {name for name in dir(tasks()[task]) if not name.startswith("_")} - {"metrics", "batch", "selection"}
-    has |= {*tasks()[task].batch, "model_parameters", "progress"}
+    has |= {*tasks()[task].batch, "forward", "model_parameters", "progress"}
     hosted = []
     for name, path in locations.config_files("loss").items():
         module = sys.modules[listing.load(path).__module__]
@@ -151,7 +151,7 @@ def test_show_has_a_summary_and_the_range_of_every_hyperparameter(group, path):
 
 def test_show_a_task():
     text = listing.show("multilabel")
-    assert "  x, labels, ids, class_counts, features, forward, logits, noise\n" in text
+    assert "  x, labels, ids, class_counts, features, logits, noise\n" in text
     assert "binary_cross_entropy" in text and "mean_squared_error" not in text
 
 

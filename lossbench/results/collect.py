@@ -1,10 +1,14 @@
-"""All runs of an outputs folder: a pure function of the files, no database to corrupt."""
+"""All runs of an outputs folder in one table: a pure function of the files, no database to corrupt."""
 
+import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from lossbench.checkpoint import write_atomically
+from lossbench.errors import UsageError
 
 
 def folders(outputs: Path) -> Iterator[Path]:
@@ -17,9 +21,106 @@ def folders(outputs: Path) -> Iterator[Path]:
 
 
 def records(outputs: Path) -> list[dict[str, Any]]:
-    """The record of every run that has ended."""
+    """The record of every run that has ended. A damaged record raises UsageError with its path."""
     found = []
     for folder in folders(outputs):
-        with open(folder / "record.json", "rb") as file:
-            found.append(json.loads(file.read()))
+        path = folder / "record.json"
+        try:
+            found.append(json.loads(path.read_bytes()))
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{path} is damaged: {error}. Remove that folder and run it again.") from None
     return found
+
+
+def unfinished(outputs: Path) -> list[Path]:
+    """Folders of runs that have begun and not ended: running, or killed."""
+    begun = (Path(path) for path, _, files in os.walk(outputs / "runs")
+             if "config.yaml" in files and "record.json" not in files)  # fmt: skip
+    return sorted(begun)
+
+
+def row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """One flat row: identity, choices, hyper-parameters, best and final metrics, cost."""
+    from lossbench.results.comparing import flat
+
+    def text(value: Any) -> Any:
+        return value if value is None or isinstance(value, str | int | float | bool) else json.dumps(value)
+
+    config = {f"config.{key}": text(value) for key, value in flat(record["config"]).items() if "choices" not in key}
+    error = record["error"] or {}
+    return {
+        "run": record["run"],
+        "folder": record["folder"],
+        "status": record["status"],
+        **{key: text(value) for key, value in record["choices"].items()},
+        "seed": record["seed"],
+        **{f"best/{key}": value for key, value in record["best"].items()},
+        **{f"final/{key}": value for key, value in record["final"].items()},
+        **{key: record.get(key) for key in ("steps", "epochs", "examples", "parameters", "energy_joules", "resumed")},
+        **record.get("time", {}),
+        **{f"environment.{key}": text(value) for key, value in record.get("environment", {}).items()},
+        "error": f"{error['type']}: {error['message']}" if error else None,
+        **config,
+    }
+
+
+def collect(outputs: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(rows, columns in the order in which they first appear), for every run that has ended."""
+    rows = [row(record) for record in records(outputs)]
+    return rows, list(dict.fromkeys(key for entry in rows for key in entry))
+
+
+def overview(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """(columns, rows) of a table that a person reads: one row for all seeds of what differs in nothing else shown."""
+    headline = next((key for entry in rows for key in entry if key.startswith("best/test/")), "best/test/accuracy")
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
+    for entry in rows:
+        key = tuple(entry.get(name) for name in ("dataset", "model", "loss", "optimizer", "schedule"))
+        groups.setdefault(key, []).append(entry)
+    table = []
+    for key, own in groups.items():
+        scores = [entry[headline] for entry in own if entry.get(headline) is not None]
+        counts = [sum(entry["status"] == status for entry in own) for status in ("completed", "diverged")]
+        seconds = [entry["wall_seconds"] for entry in own if entry.get("wall_seconds") is not None]
+        mean = sum(scores) / len(scores) if scores else None
+        wall = sum(seconds) / len(seconds) if seconds else None
+        table.append([*key, *counts, len(own) - sum(counts), mean, wall])
+    shown = headline.removeprefix("best/")
+    columns = ["dataset", "model", "loss", "optimizer", "schedule", "completed", "diverged", "failed", f"mean {shown}", "seconds a run"]  # fmt: skip
+    return columns, table
+
+
+def write(outputs: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[Path]:
+    """results.csv and results.parquet in the outputs folder."""
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    parquet = io.BytesIO()
+    arrays = {column: _column([entry.get(column) for entry in rows]) for column in columns}
+    pyarrow.parquet.write_table(pyarrow.table(arrays), parquet)
+    paths = [outputs / "results.csv", outputs / "results.parquet"]
+    try:
+        write_atomically(paths[0], text.getvalue().encode())
+        write_atomically(paths[1], parquet.getvalue())
+    except OSError as error:
+        raise UsageError(f"cannot write to {outputs}: {error.strerror}. Choose --outputs.") from None
+    return paths
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """One type a column: numbers where all are, else text."""
+    import pyarrow
+
+    present = [value for value in values if value is not None]
+    if all(isinstance(value, bool) for value in present) or all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in present
+    ):
+        whole = all(isinstance(value, int) for value in present)
+        return pyarrow.array(values if whole else [None if v is None else float(v) for v in values])
+    return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())

@@ -1,0 +1,302 @@
+"""From the records of an outputs folder to a comparison: which runs may stand side by side, and how they pair.
+
+Runs are paired by seed, within one data set. What must not be mixed (other data, another model, another budget) is
+refused in words; hyper-parameters that differ inside the compared group make separate methods (focal[gamma=1],
+focal[gamma=2]); other hyper-parameters must be held fixed by --where, or tuned: then every method gets its best setting
+by the validation metric, and the number of settings tried stands beside it.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lossbench.errors import UsageError, nearest
+from lossbench.results.statistics import Comparison, compare, holm, smallest_p
+from lossbench.results.tables import Table
+
+Record = Mapping[str, Any]
+
+LOWER_IS_BETTER = ("loss", "nll", "brier", "ece", "ece_equal_mass", "mse", "rmse", "mae", "ranking_loss",
+                   "label_ranking_loss", "coverage_error", "seconds", "error")  # fmt: skip
+IGNORED = ("seed", "outputs", "logger", "checkpoint", "paper", "search", "retry", "fail_fast", "time_limit", "choices",
+           "device", "threads", "dataset", "data")  # fmt: skip
+TUNABLE = ("optimizer", "schedule", "loss", "regularizer", "reduction", "augmentation", "clip_norm", "ema",
+           "weight_decay_on_all", "precision")  # fmt: skip
+
+
+def higher_is_better(metric: str) -> bool:
+    """By the metric's name: losses and errors are better when lower, all else when higher."""
+    return metric.rsplit("/", 1)[-1] not in LOWER_IS_BETTER
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """{'optimizer.lr': 0.1, ...}; lists are values."""
+    if not isinstance(config, Mapping):
+        return {prefix: config}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+@dataclass
+class Runs:
+    """The runs of one data set with what was read from them."""
+
+    dataset: str
+    records: list[Record]
+    configs: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.configs = [_config(record) for record in self.records]
+
+    def varying(self) -> list[str]:
+        """The config keys that differ between these runs, in a stable order; a key that only some have counts once
+        two of those that have it differ."""
+        values: dict[str, set[str]] = defaultdict(set)
+        for config in self.configs:
+            for key, value in config.items():
+                values[key].add(json.dumps(value))
+        return sorted(key for key, seen in values.items() if len(seen) > 1)
+
+
+def _config(record: Record) -> dict[str, Any]:
+    """What can differ between runs: hyper-parameters by key, and the chosen names by group."""
+    config = {key: value for key, value in record["config"].items() if key not in IGNORED}
+    values = {key: value for key, value in flat(config).items() if not key.rsplit(".", 1)[-1].startswith("_")}
+    choices = {key: value for key, value in record["choices"].items() if key not in ("paper", "dataset", "search")}
+    return {**values, **choices}
+
+
+def value_of(record: Record, key: str) -> Any:
+    """The name chosen for a group, or the value of a config key; None where the run has none."""
+    if key in record["choices"]:
+        return record["choices"][key]
+    return flat(record["config"]).get(key)
+
+
+def where(records: Sequence[Record], conditions: Iterable[str]) -> list[Record]:
+    """The records for which every 'key=value' (or 'key=value,value') holds. Raises UsageError for a key none has."""
+    kept = list(records)
+    for condition in conditions:
+        key, sign, text = condition.partition("=")
+        if not sign:
+            raise UsageError(f"--where {condition} is not key=value, such as --where dataset=digits.")
+        known = {k for record in records for k in (*record["choices"], *flat(record["config"]))}
+        if key not in known:
+            raise UsageError(f"--where {key}: no run has such a key{nearest(key, known) or '.'}")
+        wanted = {_text(_parsed(entry)) for entry in text.split(",")}
+        kept = [record for record in kept if _text(value_of(record, key)) in wanted]
+    return kept
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _text(value: Any) -> str:
+    """A value as people write it: 0.1, focal, [a,b], null."""
+    if isinstance(value, str):
+        return value
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+@dataclass(frozen=True)
+class DatasetComparison:
+    dataset: str
+    rows: list[Comparison]
+    trials: dict[str, int]
+    notes: list[str]
+
+
+def compare_runs(
+    records: Sequence[Record],
+    *,
+    by: str,
+    metric: str,
+    baseline: str | None = None,
+    tuned: bool = False,
+    mix: bool = False,
+    higher: bool | None = None,
+    alpha: float = 0.05,
+) -> list[DatasetComparison]:
+    """One comparison for each data set; the Holm correction is over all of them.
+
+    by        a group (loss, optimizer, schedule ...) or a config key (optimizer.lr)
+    baseline  a value of ``by``; None: cross_entropy or adamw where present, else the first
+    tuned     choose each method's hyper-parameters on the validation split
+    mix       allow runs that differ in what must not be mixed
+    Raises UsageError where there is nothing to compare, or what there is must not be compared.
+    """
+    ended = [record for record in records if record["status"] in ("completed", "diverged")]
+    if not ended:
+        raise UsageError("there are no finished runs to compare. Run some: lossbench train -m loss=cross_entropy,focal")
+    _check_metric(ended, metric)
+    better_higher = higher_is_better(metric) if higher is None else higher
+    by_dataset: dict[str, list[Record]] = defaultdict(list)
+    for record in ended:
+        by_dataset[record["choices"]["dataset"]].append(record)
+    found = []
+    for dataset, own in sorted(by_dataset.items()):
+        groups, trials, notes = _methods(Runs(dataset, own), by, metric, tuned, mix, better_higher)
+        if len(groups) < 2:
+            notes.append(f"only one value of {by}: nothing to compare it with")
+        scores = {name: {run["seed"]: _score(run, metric) for run in runs} for name, runs in groups.items()}
+        diverged = {name: sum(run["status"] == "diverged" for run in runs) for name, runs in groups.items()}
+        chosen = _baseline(baseline, by, list(groups))
+        scores = {chosen: scores[chosen], **scores}
+        rows = compare(scores, chosen, better_higher, alpha=alpha, diverged=diverged, trials=trials)
+        found.append(DatasetComparison(dataset, rows, trials, notes))
+    return _over_all_datasets(found, alpha) if len(found) > 1 else found
+
+
+def _check_metric(records: Sequence[Record], metric: str) -> None:
+    known = sorted({key for record in records for key in record["best"]})
+    if known and metric not in known:
+        raise UsageError(f"--metric {metric}: no run reports it{nearest(metric, known) or '.'} There are: {', '.join(known)}.")  # fmt: skip
+
+
+def _score(record: Record, metric: str) -> float:
+    value = record["best"].get(metric) if record["status"] == "completed" else None
+    return math.nan if value is None else value
+
+
+def _baseline(wanted: str | None, by: str, names: list[str]) -> str:
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        variants = [name for name in names if name.startswith(f"{wanted}[")]
+        if len(variants) == 1:
+            return variants[0]
+        choice = f" It has several settings: {', '.join(variants)}." if variants else nearest(wanted, names) or "."
+        raise UsageError(f"--baseline {wanted}: no finished run has {by}={wanted}{choice} There are: {', '.join(names)}.")  # fmt: skip
+    return next((name for name in ("cross_entropy", "adamw", "wsd", "mlp") if name in names), names[0])
+
+
+def _methods(
+    runs: Runs, by: str, metric: str, tuned: bool, mix: bool, better_higher: bool
+) -> tuple[dict[str, list[Record]], dict[str, int], list[str]]:
+    """({method: its runs, one a seed}, {method: settings tried}, notes)."""
+    varying = [key for key in runs.varying() if key != by and not key.startswith(f"{by}.")]
+    inside = [key for key in runs.varying() if key.startswith(f"{by}.")]
+    if "task" in varying and by == "loss":
+        varying.remove("task")  # a teacher, say, is part of what is compared; the metrics are the same
+    forbidden = [key for key in varying if key.split(".")[0] not in TUNABLE]
+    tunable = [key for key in varying if key.split(".")[0] in TUNABLE]
+    notes: list[str] = []
+    if forbidden and not mix:
+        raise UsageError(
+            f"runs on {runs.dataset} differ in {_differences(runs, forbidden)}: these must not be mixed. "
+            f"Choose with --where {forbidden[0]}=..., or say --mix."
+        )
+    if forbidden:
+        notes.append(f"mixed, as asked: {_differences(runs, forbidden)}")
+    if tunable and not tuned:
+        raise UsageError(
+            f"runs on {runs.dataset} differ in {_differences(runs, tunable)}. Choose with --where {tunable[0]}=..., or "
+            "say --tuned to give every method its best setting by the validation metric."
+        )
+    settings: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record, config in zip(runs.records, runs.configs, strict=True):
+        name = _text(value_of(record, by))
+        own = [key for key in inside if key in config]
+        label = ",".join(f"{key.removeprefix(by + '.')}={_text(config[key])}" for key in own)
+        tuning = {key: config.get(key) for key in (*tunable, *(own if tuned else ()))}
+        if label and not tuned and _several(runs, by, name, own):
+            name = f"{name}[{label}]"
+        settings[name][json.dumps(tuning, sort_keys=True)].append(record)
+    selection = f"validation/{metric.rsplit('/', 1)[-1]}"
+    methods = {
+        name: max(options.values(), key=lambda own: _validation(own, selection, better_higher))
+        for name, options in settings.items()
+    }
+    if mix:
+        methods = {name: list({run["seed"]: run for run in own}.values()) for name, own in methods.items()}
+    if tuned:
+        notes.append(f"tuned: every method with its best setting by {selection}, the mean over its seeds")
+    trials = {name: len(options) for name, options in settings.items()}
+    if len(set(trials.values())) > 1:
+        notes.append("the number of settings tried differs between the methods: the one with more had more chances")
+    return dict(sorted(methods.items())), trials, notes
+
+
+def _several(runs: Runs, by: str, name: str, keys: Sequence[str]) -> bool:
+    """Whether the runs of one name differ in the group's own hyper-parameters."""
+    own = [c for r, c in zip(runs.records, runs.configs, strict=True) if _text(value_of(r, by)) == name]
+    return any(len({json.dumps(config.get(key)) for config in own}) > 1 for key in keys)
+
+
+def _validation(own: Sequence[Record], key: str, better_higher: bool) -> float:
+    """Mean validation score, larger is better; a setting that diverged anywhere comes last."""
+    values = [record["best"].get(key) if record["status"] == "completed" else None for record in own]
+    present = [value for value in values if value is not None]
+    if len(present) < len(values) or not present:
+        return -math.inf
+    mean = sum(present) / len(present)
+    return mean if better_higher else -mean
+
+
+def _differences(runs: Runs, keys: Sequence[str]) -> str:
+    """'optimizer.lr (0.1, 0.03) and budget.epochs (5, 20)'."""
+    said = []
+    for key in keys[:3]:
+        values = list(dict.fromkeys(_text(config.get(key)) for config in runs.configs))
+        said.append(f"{key} ({', '.join(values[:4])}{', ...' if len(values) > 4 else ''})")
+    return " and ".join(said) + (f" and {len(keys) - 3} more keys" if len(keys) > 3 else "")
+
+
+def _over_all_datasets(found: list[DatasetComparison], alpha: float) -> list[DatasetComparison]:
+    """The same comparisons with Holm's correction over the data sets together, and verdicts that follow from it."""
+    tested = [(i, j) for i, c in enumerate(found) for j, row in enumerate(c.rows) if row.verdict != "baseline"]
+    p_values = [found[i].rows[j].p for i, j in tested]
+    corrected = holm(p_values)
+    family = sum(not math.isnan(p) for p in p_values)
+    for position, (i, j) in enumerate(tested):
+        row = found[i].rows[j]
+        p = float(corrected[position])
+        best_case = list(p_values)
+        best_case[position] = smallest_p(row.n)
+        words = row.words
+        if p <= alpha:
+            verdict = row.verdict if row.verdict in ("better", "worse") else "no difference shown"
+        elif holm(best_case)[position] > alpha:
+            verdict = "too few seeds"
+            if row.verdict != "too few seeds":
+                words = "; ".join(filter(None, [f"too few seeds for {family} comparisons over the data sets", words]))
+        else:
+            verdict = "no difference shown"
+        found[i].rows[j] = replace(row, holm_p=p, family=family, verdict=verdict, words=words)
+    return found
+
+
+def comparison_table(found: Sequence[DatasetComparison], metric: str, by: str) -> Table:
+    columns = [by, metric, "difference", "95% low", "95% high", "p", "Holm p", "P(better)", "n", "diverged", "settings", "verdict", "notes"]  # fmt: skip
+    several = len(found) > 1
+    rows = []
+    for comparison in found:
+        for row in comparison.rows:
+            numbers = [row.mean, row.difference, row.low, row.high, row.p, row.holm_p, row.probability_of_improvement]
+            cells = [row.name, *(None if math.isnan(value) else value for value in numbers)]
+            cells += [row.n, row.diverged, comparison.trials[row.name], row.verdict, row.words]
+            rows.append([comparison.dataset, *cells] if several else cells)
+    return Table(["dataset", *columns] if several else columns, rows)
+
+
+def explanation(found: Sequence[DatasetComparison], metric: str, direction: str | None) -> list[str]:
+    """What the table means, in a few lines."""
+    higher = higher_is_better(metric) if direction is None else direction == "higher"
+    baseline = found[0].rows[0].name
+    family = max((row.family for comparison in found for row in comparison.rows), default=0)
+    lines = [
+        f"{metric}, {'higher' if higher else 'lower'} is better; differences to {baseline}, paired by seed; 95 % "
+        f"t interval of each difference alone; p: exact sign-flip test, Holm-corrected over {family} comparisons"
+    ]
+    for comparison in found:
+        lines += [f"{comparison.dataset}: {note}" for note in comparison.notes]
+    return lines
