@@ -139,7 +139,8 @@ def train_one(config: Any) -> int:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     choices = {key: run.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
-    return train_prepared(run.prepare({**plain, "choices": choices}, tuple(settings.overrides.task)))
+    config = {str(key): value for key, value in plain.items()}
+    return train_prepared(run.prepare({**config, "choices": choices}, tuple(settings.overrides.task)))
 
 
 def _is_hydra(key: str) -> bool:
@@ -236,7 +237,8 @@ def compare(arguments: list[str]) -> int:
     parser.add_argument("--by", default="loss", help="loss, optimizer, schedule, ... or a config key (default: loss)")
     parser.add_argument("--baseline", help="the value of --by to compare with (default: cross_entropy where present)")
     parser.add_argument("--metric", default="test/accuracy", help="such as test/accuracy (the default)")
-    parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs with this; may be repeated")  # fmt: skip
+    parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE",
+                        help="only runs with this; may be repeated")  # fmt: skip
     parser.add_argument("--tuned", action="store_true", help="every method with its best setting by validation")
     parser.add_argument("--mix", action="store_true", help="allow runs that differ in data, model or budget")
     parser.add_argument("--direction", choices=("higher", "lower"), help="which values of the metric are better")

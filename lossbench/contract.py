@@ -48,7 +48,7 @@ def return_annotation(function: Callable) -> Any:
 
 
 def is_tensor(annotation: Any) -> bool:
-    """Whether the annotation is a tensor's: jaxtyping's ``Float[Tensor, ...]``, ``Tensor`` itself, or None beside them."""
+    """Whether the annotation is a tensor's: jaxtyping's ``Float[Tensor, ...]`` or ``Tensor``; None may stand beside."""
     if get_origin(annotation) in (Union, types.UnionType):
         return any(is_tensor(a) for a in get_args(annotation))
     return annotation is Tensor or getattr(annotation, "array_type", None) is Tensor
@@ -110,7 +110,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(accepts(a, value) for a in get_args(annotation))
     if is_tensor(annotation):
-        return isinstance(value, Tensor) or isinstance(value, list | tuple) and _numbers(value)
+        return isinstance(value, Tensor) or (isinstance(value, list | tuple) and _numbers(value))
     if isinstance(value, Tensor):  # a 0-d hyper-parameter of a batched sweep
         return annotation in (float, int) and value.ndim == 0
     if annotation is float:

@@ -18,7 +18,8 @@ def worded(error: Exception) -> str | None:
         group, _, name = found.group(1).rpartition("/")
         if group in groups():
             known = list(config_files(group))
-            return f"{group}={name}: there is no such {group}{nearest(name, known) or '.'} There are: {', '.join(known)}."
+            near = nearest(name, known) or "."
+            return f"{group}={name}: there is no such {group}{near} There are: {', '.join(known)}."
         return f"{found.group(1)}: there is no such config."
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(found.group(1), text)
@@ -31,7 +32,6 @@ def worded(error: Exception) -> str | None:
 
 
 def _unknown_key(key: str, text: str) -> str:
-    head, _, last = key.rpartition(".")
     known = re.search(r"Did you mean:? ([^?\n]+)", text)
     hint = f", did you mean {known.group(1).strip()}?" if known else nearest(key, groups()) or "."
     return f"{key}: there is no such key{hint} `lossbench train --cfg job` shows all; '+{key}=...' adds a new one."

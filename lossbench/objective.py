@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -45,6 +45,7 @@ class Network(NamedTuple):
 
     @staticmethod
     def of(model: nn.Module) -> "Network":
+        body, head = cast(nn.Module, model.body), cast(nn.Module, model.head)
         forward: Callable[[Tensor], Tensor] = model
         if any(True for _ in model.buffers()):
 
@@ -52,7 +53,7 @@ class Network(NamedTuple):
                 copies = {name: buffer.clone() for name, buffer in model.named_buffers()}
                 return functional_call(model, copies, (inputs,))
 
-        return Network(model.body, model.head, forward, dict(model.named_parameters()))
+        return Network(body, head, forward, dict(model.named_parameters()))
 
     @staticmethod
     def functional(model: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> "Network":
@@ -81,7 +82,7 @@ class Evaluation(NamedTuple):
     """
 
     total: Tensor
-    count: Tensor | float
+    count: Tensor | float  # type: ignore[assignment]  # tuples have a method of this name, which nobody needs here
     terms: dict[str, Tensor]
     state: dict[str, dict[str, Tensor]]
 

@@ -48,7 +48,7 @@ def squared_distances(a: Float[Tensor, "n D"], b: Float[Tensor, "m D"]) -> Float
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None, dim: int | tuple[int, ...] | None = None) -> Tensor:
-    """Mean of the values where the mask is true, 0 where it is nowhere true; masked values may be anything, even NaN."""
+    """Mean of the values where the mask is true, 0 where it is nowhere true; masked values may be anything, NaN too."""
     if mask is None:
         return values.mean() if dim is None else values.mean(dim)
     kept = torch.where(mask, values, torch.zeros_like(values))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import torch
 import yaml
@@ -144,7 +144,8 @@ def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, lo
 
 def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared:
     """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError."""
-    groups = {"search", "budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", *GROUPS, *LIST_GROUPS}
+    nodes = ("budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", "search")
+    groups = {*nodes, *GROUPS, *LIST_GROUPS}
     contract.check(root_settings, {k: v for k, v in config.items() if k not in groups}, "the root of the config")
     for key, check in (
         ("budget", budget),
@@ -538,7 +539,7 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     )
     model = build_model(config, dataset).to(device)
     if config["channels_last"] and device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     make_task = bind(config["task"], "task")
     frozen = {key: load_model(Path(value)) for key, value in _frozen_models(config["task"]).items()}
     task = make_task(dataset, device, **frozen)
@@ -555,7 +556,7 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
             f"accumulation={config['accumulation']} does not go with {culprit}: its value on a batch is not the sum "
             "over its parts, so the result would differ from the big batch. Use accumulation=1."
         )
-    facts = Facts(len(dataset.train), dataset.num_outputs, model.num_features, device)
+    facts = Facts(len(dataset.train), dataset.num_outputs, cast(int, model.num_features), device)
     params, state = objective.init(facts, seeds.generator(seed, "params"))
     loss_parameters = [nn.Parameter(t) for tensors_ in params.values() for t in tensors_.values()]
     leaves = iter(loss_parameters)
@@ -594,9 +595,7 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "settings": settings,
         "params": params,
         "state": state,
-        "generators": {
-            step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws
-        },
+        "generators": {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws},
         "num_outputs": dataset.num_outputs,
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass
 class Outcome:
-    """What a run came to. ``best`` is the evaluation chosen on validation, with the test metrics; ``final`` the last."""
+    """What a run came to. ``best``: the evaluation chosen on validation, with the test metrics; ``final``: the last."""
 
     status: str
     steps: int
@@ -136,7 +136,8 @@ class Trainer:
 
             return cast
 
-        return Network(*map(within, network[:3]), network.model_parameters)
+        body, head, forward = map(within, network[:3])
+        return Network(body, head, forward, network.model_parameters)
 
     def _supports_skip(self) -> bool:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
@@ -214,7 +215,7 @@ class Trainer:
             self.state = {**self.state, **self.new_state}
         if self.average is not None:
             weights = [p.detach() for p in self.model.parameters()]
-            torch._foreach_lerp_(self.average, weights, 1 - self.settings.ema)
+            torch._foreach_lerp_(self.average, weights, 1 - (self.settings.ema or 0.0))
 
     def _closure_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
         calls = 0
@@ -230,7 +231,7 @@ class Trainer:
             self._clip()
             return loss
 
-        self.optimizer.step(closure)
+        self.optimizer.step(cast(Callable[[], float], closure))
 
     # --- the run -------------------------------------------------------------------------------------------------
 
@@ -428,8 +429,8 @@ class Meter:
         many = len(evaluation.terms) > 1
         if self.looks_free:
             self.last_value = self.last_loss.item()
-            count = float(evaluation.count) or 1.0
-            new = {"loss": self.last_value * count}
+            count: Any = float(evaluation.count) or 1.0
+            new: dict[str, Any] = {"loss": self.last_value * count}
             if many:
                 new |= {name: value.item() for name, value in evaluation.terms.items()}
         else:
@@ -469,9 +470,10 @@ class Meter:
             return {}
         if self.looks_free:
             return {f"train/{name}": value / count for name, value in sums.items()}
-        values = torch.stack([*(v.float() for v in sums.values()), torch.as_tensor(count, device=self.bad.device)])
-        *totals, number = values.tolist()
-        return {f"train/{name}": value / number for name, value in zip(sums, totals, strict=True)}
+        number = torch.as_tensor(count, device=self.last_loss.device)
+        values = torch.stack([*(value.float() for value in sums.values()), number])
+        *totals, divisor = values.tolist()
+        return {f"train/{name}": value / divisor for name, value in zip(sums, totals, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self.sums, "count": self.count}

@@ -1,7 +1,7 @@
 """Image folder: your own images, one folder for each class; through torchvision.
 
-    root/{train,validation,test}/<class>/*.png      the splits as they are; validation may be called val
-    root/<class>/*.png                              one set, which is split here
+    path/{train,validation,test}/<class>/*.png      the splits as they are; validation may be called val
+    path/<class>/*.png                              one set, which is split here
 
 Source    torchvision's ImageFolder finds the classes and files: jpg, png, ppm, bmp, pgm, tif, webp
 Inputs    [channels, size, size] uint8
@@ -24,37 +24,37 @@ from lossbench.errors import UsageError
 from lossbench.torchvision import torchvision
 
 LAYOUT = (
-    "It must hold a folder for each class with its images, root/<class>/*.png, or such folders for each split, "
-    "root/{train,validation,test}/<class>/*.png. Set dataset.root (or the environment variable LOSSBENCH_DATA)."
+    "It must hold a folder for each class with its images, path/<class>/*.png, or such folders for each split, "
+    "path/{train,validation,test}/<class>/*.png. Set dataset.path."
 )
 
 
 def image_folder(
     *,
     generator: Generator,
-    root: str = "data",
+    path: str,
     size: Annotated[int, Ge(1)] = 224,
     channels: Literal[1, 3] = 3,
     in_memory: Literal["auto"] | bool = "auto",
 ) -> Dataset:
     """generator draws the splits that the folders do not have.
 
-    root        the folder that holds train, validation and test, or the classes
+    path        the folder that holds train, validation and test, or the classes
     size        the shorter side is resized to it and the middle square kept
     channels    1 grey, 3 colour: images are converted
     in_memory   true decodes all images at the start, false each time they are needed; auto: true below 2 GiB
     """
-    folder = Path(root)
+    folder = Path(path)
     has_splits = (folder / "train").is_dir()
-    train, class_names = _split(folder / "train" if has_splits else folder, root, size, channels)
+    train, class_names = _split(folder / "train" if has_splits else folder, path, size, channels)
     found = {}
     for name, folders in {"test": ("test",), "validation": ("validation", "val")}.items():
         existing = [folder / f for f in folders if has_splits and (folder / f).is_dir()]
         if existing:
-            found[name], names = _split(existing[0], root, size, channels)
+            found[name], names = _split(existing[0], path, size, channels)
             if names != class_names:
                 raise UsageError(
-                    f"dataset.root={root}: {existing[0].resolve()} has other classes than train: "
+                    f"dataset.path={path}: {existing[0].resolve()} has other classes than train: "
                     f"{', '.join(sorted(set(names) ^ set(class_names)))}. Give both the same class folders."
                 )
         else:
@@ -62,12 +62,12 @@ def image_folder(
     return dataset_of_images(train, found["validation"], found["test"], class_names=class_names, in_memory=in_memory)
 
 
-def _split(folder: Path, root: str, size: int, channels: int) -> tuple[Split, list[str]]:
+def _split(folder: Path, path: str, size: int, channels: int) -> tuple[Split, list[str]]:
     try:
         files = torchvision().datasets.ImageFolder(folder)
     except FileNotFoundError as error:
         reason = str(error).splitlines()[0].removesuffix(".")
-        raise UsageError(f"dataset.root={root}: no images in {folder.resolve()} ({reason}). {LAYOUT}") from error
+        raise UsageError(f"dataset.path={path}: no images in {folder.resolve()} ({reason}). {LAYOUT}") from error
     paths = [path for path, _ in files.samples]
     images = Images(_Files(paths), len(paths), size=size, channels=channels)
     return Split(images, {"targets": torch.tensor(files.targets)}), files.classes

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -79,8 +80,10 @@ def workspace(metrics: Metrics, project: str, entity: str = "") -> "workspaces.W
     Raises UsageError where wandb-workspaces is not installed.
     """
     try:
-        import wandb_workspaces.reports.v2 as panels
-        import wandb_workspaces.workspaces as workspaces
+        with warnings.catch_warnings():  # the package's own, of an old interface of pydantic
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import wandb_workspaces.reports.v2 as panels
+            import wandb_workspaces.workspaces as workspaces
     except ImportError:
         raise UsageError(
             "dashboard: the package wandb-workspaces is not installed. Install lossbench[wandb]: "

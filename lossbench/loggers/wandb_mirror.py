@@ -286,7 +286,7 @@ class Followed:
             # The server knows how many rows it has, whatever became of the process that sent them.
             self.sent = self.run.starting_step
             directory, url = self.run.settings.sync_dir, None if mode != "online" else self.run.url
-        remove_superseded(old, Path(directory))
+        remove_superseded(old, run_id(self.folder), Path(directory))
         self.defined = set()
         self.marker = {
             "id": run_id(self.folder),
@@ -339,9 +339,9 @@ class Followed:
         self.lock.release()
 
 
-def remove_superseded(marker: Mapping[str, Any], current: Path) -> None:
+def remove_superseded(marker: Mapping[str, Any], run: str, current: Path) -> None:
     """Delete unfinished or older offline copies of the run that ``current`` holds, so that `wandb sync` uploads one."""
-    name = re.compile(rf"offline-run-\d+_\d+-{current.name.rpartition('-')[2]}")
+    name = re.compile(rf"offline-run-\d+_\d+-{run}(-\d+)?")  # wandb appends a number within the same second
     for path in {*current.parent.glob("offline-run-*"), Path(marker.get("directory") or current)}:
         if path != current and name.fullmatch(path.name) and not was_uploaded({"directory": path}):
             shutil.rmtree(path, ignore_errors=True)
@@ -420,7 +420,7 @@ def follow(folders: Sequence[Path], inbox: Inbox, options: Options) -> None:
                 failures.append(time.monotonic())
                 if len(failures) >= FAILURES:
                     raise GaveUp(str(error)) from error
-                time.sleep(0.25 * 4 ** (len(failures) - 1))
+                time.sleep(0.25 * 3 ** (len(failures) - 1))
                 restart_service()
                 for other in active:
                     other.forget()

@@ -86,8 +86,8 @@ def overview(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[An
         wall = sum(seconds) / len(seconds) if seconds else None
         table.append([*key, *counts, len(own) - sum(counts), mean, wall])
     shown = headline.removeprefix("best/")
-    columns = ["dataset", "model", "loss", "optimizer", "schedule", "completed", "diverged", "failed", f"mean {shown}", "seconds a run"]  # fmt: skip
-    return columns, table
+    counted = ["completed", "diverged", "failed", f"mean {shown}", "seconds a run"]
+    return ["dataset", "model", "loss", "optimizer", "schedule", *counted], table
 
 
 def write(outputs: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[Path]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lossbench.errors import UsageError, nearest
-from lossbench.results.statistics import Comparison, compare, holm, smallest_p
+from lossbench.results.statistics import Comparison, Verdict, compare, holm, smallest_p
 from lossbench.results.tables import Table
 
 Record = Mapping[str, Any]
@@ -159,7 +159,8 @@ def compare_runs(
 def _check_metric(records: Sequence[Record], metric: str) -> None:
     known = sorted({key for record in records for key in record["best"]})
     if known and metric not in known:
-        raise UsageError(f"--metric {metric}: no run reports it{nearest(metric, known) or '.'} There are: {', '.join(known)}.")  # fmt: skip
+        near = nearest(metric, known) or "."
+        raise UsageError(f"--metric {metric}: no run reports it{near} There are: {', '.join(known)}.")
 
 
 def _score(record: Record, metric: str) -> float:
@@ -175,7 +176,8 @@ def _baseline(wanted: str | None, by: str, names: list[str]) -> str:
         if len(variants) == 1:
             return variants[0]
         choice = f" It has several settings: {', '.join(variants)}." if variants else nearest(wanted, names) or "."
-        raise UsageError(f"--baseline {wanted}: no finished run has {by}={wanted}{choice} There are: {', '.join(names)}.")  # fmt: skip
+        known = ", ".join(names)
+        raise UsageError(f"--baseline {wanted}: no finished run has {by}={wanted}{choice} There are: {known}.")
     return next((name for name in ("cross_entropy", "adamw", "wsd", "mlp") if name in names), names[0])
 
 
@@ -263,6 +265,7 @@ def _over_all_datasets(found: list[DatasetComparison], alpha: float) -> list[Dat
         best_case = list(p_values)
         best_case[position] = smallest_p(row.n)
         words = row.words
+        verdict: Verdict
         if p <= alpha:
             verdict = row.verdict if row.verdict in ("better", "worse") else "no difference shown"
         elif holm(best_case)[position] > alpha:
@@ -276,7 +279,8 @@ def _over_all_datasets(found: list[DatasetComparison], alpha: float) -> list[Dat
 
 
 def comparison_table(found: Sequence[DatasetComparison], metric: str, by: str) -> Table:
-    columns = [by, metric, "difference", "95% low", "95% high", "p", "Holm p", "P(better)", "n", "diverged", "settings", "verdict", "notes"]  # fmt: skip
+    columns = [by, metric, "difference", "95% low", "95% high", "p", "Holm p", "P(better)"]
+    columns += ["n", "diverged", "settings", "verdict", "notes"]
     several = len(found) > 1
     rows = []
     for comparison in found:

@@ -425,6 +425,9 @@ def _best_of_k(scores: np.ndarray, ks: Sequence[int] | np.ndarray, higher_is_bet
 # --- the table and the verdicts ----------------------------------------------------------------------------------
 
 
+Verdict = Literal["better", "worse", "no difference shown", "too few seeds", "baseline"]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One row of ``compare``. NaN where there is nothing to say."""
@@ -442,7 +445,7 @@ class Comparison:
     holm_p: float  # corrected over the family
     family: int  # methods that were tested against the baseline
     probability_of_improvement: float  # of the method, by pairs
-    verdict: Literal["better", "worse", "no difference shown", "too few seeds", "baseline"]
+    verdict: Verdict
     words: str  # what has to be said beside the numbers, sentences joined by "; "; may be empty
 
 
@@ -520,7 +523,7 @@ def compare(
             said.append(f"{missing} of {n + missing} seeds have no pair: not in the mean")
         best_case = p_values.copy()
         best_case[index] = smallest_p(n)
-        verdict: Literal["better", "worse", "no difference shown", "too few seeds"]
+        verdict: Verdict
         if corrected[index] <= alpha:
             verdict = "better" if gain.mean() > 0 else "worse"
         elif holm(best_case)[index] > alpha:

@@ -69,9 +69,7 @@ def launch(
 
         display = SweepDisplay(len(pending), done)
         options = {key: value for key, value in OmegaConf.to_container(launcher).items() if key != "_target_"}  # type: ignore[union-attr]
-        local = LocalLauncher(
-            path, display, fail_fast=first["fail_fast"], time_limit=first["time_limit"], **options
-        )
+        local = LocalLauncher(path, display, fail_fast=first["fail_fast"], time_limit=first["time_limit"], **options)
         try:
             local.run(pending)
         finally:

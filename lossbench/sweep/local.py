@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -259,7 +259,7 @@ class LocalLauncher:
             record = ended_without_record(prepared, "timed_out", "TimeLimit", limit)
         elif record is None and worker.refused is not None:
             record = ended_without_record(prepared, "failed", "UsageError", worker.refused)
-        elif record is None and worker.asked_to_stop is not None or record is None and code == 0:
+        elif (record is None and worker.asked_to_stop is not None) or (record is None and code == 0):
             return False  # stopped on request: its checkpoint waits for the next time
         elif record is None:
             if worker.attempt <= self.retries and not self.stopping:
@@ -302,5 +302,3 @@ def _cuda_devices() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-

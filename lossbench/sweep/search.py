@@ -52,7 +52,7 @@ def _check(key: str, axis: Any) -> None:
         low, high = axis.get("low"), axis.get("high")
         if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
             scale = axis.get("scale", "linear")
-            if scale == "linear" or scale == "log" and low > 0:
+            if scale == "linear" or (scale == "log" and low > 0):
                 return
     raise UsageError(
         f"search.space.{key} is not an axis. Give {{values: [...]}} or {{low: .., high: .., scale: linear|log}} with "

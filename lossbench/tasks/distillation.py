@@ -5,6 +5,8 @@ teacher     the folder of a finished run (its selected weights are used), whose 
 Metrics     as in classification, plus how often student and teacher agree
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ class Distillation(Classification):
     def __init__(self, dataset: Dataset, device: torch.device, *, teacher: nn.Module):
         super().__init__(dataset, device)
         self._teacher = teacher.requires_grad_(False).eval().to(device)
+        self._body, self._head = cast(nn.Module, teacher.body), cast(nn.Module, teacher.head)
         with torch.no_grad():
             outputs = self._teacher(torch.zeros(1, *dataset.input_shape, device=device)).shape[-1]
         if outputs != dataset.num_outputs:
@@ -27,12 +30,14 @@ class Distillation(Classification):
 
     def teacher_features(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            return self._teacher.body(x)
+            return self._body(x)
 
     def teacher_logits(self, teacher_features: Tensor) -> Tensor:
         with torch.no_grad():
-            return self._teacher.head(teacher_features)
+            return self._head(teacher_features)
 
-    def metrics(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor) -> dict[str, Tensor]:
+    def metrics(  # type: ignore[override]  # its signature names what it needs
+        self, logits: Tensor, targets: Tensor, teacher_logits: Tensor
+    ) -> dict[str, Tensor]:
         agreement = (logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean()
         return {**super().metrics(logits, targets), "teacher_agreement": agreement}

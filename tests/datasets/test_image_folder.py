@@ -31,7 +31,7 @@ def test_splits_of_the_folders(tmp_path, validation):
     write_images(tmp_path / "train", {"cat": 5, "dog": 4})
     write_images(tmp_path / validation, {"cat": 2, "dog": 1})
     write_images(tmp_path / "test", {"cat": 1, "dog": 2})
-    dataset = image_folder(generator=generator(), root=str(tmp_path), size=8)
+    dataset = image_folder(generator=generator(), path=str(tmp_path), size=8)
     for split, counts in zip(splits(dataset), [(5, 4), (2, 1), (1, 2)], strict=True):
         seen, targets = colours(split)
         assert seen == [(c, i) for c in range(2) for i in range(counts[c])]
@@ -44,7 +44,7 @@ def test_splits_of_the_folders(tmp_path, validation):
 
 def test_one_folder_is_split(tmp_path):
     write_images(tmp_path, {"a": 20, "b": 40})
-    dataset = image_folder(generator=generator(), root=str(tmp_path), size=8)
+    dataset = image_folder(generator=generator(), path=str(tmp_path), size=8)
     # 10 % of 60, then 10 % of 54
     assert [len(split) for split in splits(dataset)] == [49, 5, 6]
     assert torch.bincount(dataset.test.labels["targets"]).tolist() == [2, 4]
@@ -63,14 +63,14 @@ def test_oracle_of_resizing(tmp_path, size):  # torchvision's resize and centre 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     for i in range(3):
         image.save(tmp_path / "only" / f"{i}.png")
-    dataset = image_folder(generator=generator(), root=str(tmp_path), size=6)
+    dataset = image_folder(generator=generator(), path=str(tmp_path), size=6)
     expected = functional.pil_to_tensor(functional.center_crop(functional.resize(image, 6), 6))
     assert (dataset.train.inputs[0].int() - expected.int()).abs().max() <= 1
 
 
 def test_grey(tmp_path):  # ITU-R 601 luma, as Pillow documents it: 0.299 R + 0.587 G + 0.114 B
     write_images(tmp_path, {"a": 3, "b": 3})
-    dataset = image_folder(generator=generator(), root=str(tmp_path), size=4, channels=1)
+    dataset = image_folder(generator=generator(), path=str(tmp_path), size=4, channels=1)
     assert dataset.input_shape == (1, 4, 4)
     for split in splits(dataset):
         assert (split.inputs == split.inputs[:, :, :1, :1]).all()
@@ -81,7 +81,7 @@ def test_grey(tmp_path):  # ITU-R 601 luma, as Pillow documents it: 0.299 R + 0.
 
 def test_lazy_is_the_same(tmp_path):
     write_images(tmp_path, {"a": 20, "b": 20}, suffix="bmp")
-    lazy, eager = (image_folder(generator=generator(), root=str(tmp_path), size=5, in_memory=m) for m in (False, True))
+    lazy, eager = (image_folder(generator=generator(), path=str(tmp_path), size=5, in_memory=m) for m in (False, True))
     for one, two in zip(splits(lazy), splits(eager), strict=True):
         assert not isinstance(one.inputs, torch.Tensor) and isinstance(two.inputs, torch.Tensor)
         assert torch.equal(torch.stack([one.inputs[i] for i in range(len(one))]), two.inputs)
@@ -94,19 +94,19 @@ def test_lazy_is_the_same(tmp_path):
 def test_too_large_for_memory_stays_on_disk(tmp_path, monkeypatch):
     write_images(tmp_path, {"a": 10, "b": 10})
     monkeypatch.setattr("lossbench.datasets.images.IN_MEMORY_BELOW", 20 * 3 * 4 * 4 - 1)
-    assert not isinstance(image_folder(generator=generator(), root=str(tmp_path), size=4).train.inputs, torch.Tensor)
+    assert not isinstance(image_folder(generator=generator(), path=str(tmp_path), size=4).train.inputs, torch.Tensor)
     monkeypatch.setattr("lossbench.datasets.images.IN_MEMORY_BELOW", 20 * 3 * 4 * 4)
-    assert isinstance(image_folder(generator=generator(), root=str(tmp_path), size=4).train.inputs, torch.Tensor)
+    assert isinstance(image_folder(generator=generator(), path=str(tmp_path), size=4).train.inputs, torch.Tensor)
 
 
 def test_errors(tmp_path):
-    with pytest.raises(UsageError, match=rf"no images in {tmp_path}/nowhere.*LOSSBENCH_DATA"):
-        image_folder(generator=generator(), root=str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match=rf"no images in {tmp_path}/nowhere.*dataset.path"):
+        image_folder(generator=generator(), path=str(tmp_path / "nowhere"))
     write_images(tmp_path / "train", {"a": 3, "b": 3})
     write_images(tmp_path / "test", {"a": 3, "c": 3})
     with pytest.raises(UsageError, match=r"other classes than train: b, c"):
-        image_folder(generator=generator(), root=str(tmp_path))
+        image_folder(generator=generator(), path=str(tmp_path))
     damaged = tmp_path / "train" / "a" / "001.png"
     damaged.write_bytes(damaged.read_bytes()[:40])
     with pytest.raises(RunError, match=r"001.png"):
-        image_folder(generator=generator(), root=str(tmp_path / "train"), size=8)
+        image_folder(generator=generator(), path=str(tmp_path / "train"), size=8)
