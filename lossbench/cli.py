@@ -54,6 +54,8 @@ def run_command(arguments: list[str]) -> int:
 
         print(f"lossbench {__version__}")
         return 0
+    if arguments[0] in COMPLETION:
+        return complete(arguments)
     command, *rest = arguments
     if command not in COMMANDS:
         raise UsageError(f"there is no command '{command}'{nearest(command, COMMANDS) or '.'} See lossbench --help.")
@@ -74,7 +76,7 @@ def train(arguments: list[str]) -> int:
     if {"-m", "--multirun"} & set(arguments):
         arguments = [_deferred(argument) for argument in arguments]
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["lossbench train", *arguments]
+    sys.argv = ["lossbench" if COMPLETION & set(arguments) else "lossbench train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us, and are worded here
     outcomes.clear()
     try:
@@ -97,6 +99,23 @@ def train(arguments: list[str]) -> int:
         if isinstance(outcome, Exception):
             raise outcome
     return max((code for code in outcomes if isinstance(code, int)), default=0)
+
+
+COMPLETION = {"-sc", "--shell-completion"}
+
+
+def complete(arguments: list[str]) -> int:
+    """Tab completion, once `eval "$(lossbench -sc install=bash)"` is in force: commands here, overrides by Hydra."""
+    line = os.environ.get("COMP_LINE")
+    if line is not None:
+        words = line.split()
+        if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
+            print(" ".join(COMMANDS))
+            return 0
+        if words[1] != "train":
+            return 0
+        os.environ["COMP_LINE"] = line.replace("train", "", 1)  # Hydra knows one word before the overrides
+    return train(arguments)
 
 
 outcomes: list[int | Exception] = []  # exit codes of this command's runs; Hydra does not hand on what a job returns
@@ -255,6 +274,9 @@ def compare(arguments: list[str]) -> int:
         higher=None if options.direction is None else options.direction == "higher",
     )
     show(comparing.comparison_table(found, options.metric, options.by), options.format)
+    overall = comparing.over_datasets_table(found, options.metric, options.by)
+    if overall is not None and options.format != "json":  # JSON is one value
+        show(overall, options.format)
     if options.format == "table":
         for line in comparing.explanation(found, options.metric, options.direction):
             say(line)

@@ -13,8 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from lossbench.errors import UsageError, nearest
-from lossbench.results.statistics import Comparison, Verdict, compare, holm, smallest_p
+from lossbench.results.statistics import (
+    Comparison,
+    Verdict,
+    compare,
+    holm,
+    interquartile_mean,
+    smallest_p,
+    stratified_bootstrap_interval,
+)
 from lossbench.results.tables import Table
 
 Record = Mapping[str, Any]
@@ -113,6 +123,7 @@ class DatasetComparison:
     rows: list[Comparison]
     trials: dict[str, int]
     notes: list[str]
+    scores: dict[str, dict[int, float]]  # {method: {seed: score}}, NaN where a run diverged
 
 
 def compare_runs(
@@ -152,7 +163,7 @@ def compare_runs(
         chosen = _baseline(baseline, by, list(groups))
         scores = {chosen: scores[chosen], **scores}
         rows = compare(scores, chosen, better_higher, alpha=alpha, diverged=diverged, trials=trials)
-        found.append(DatasetComparison(dataset, rows, trials, notes))
+        found.append(DatasetComparison(dataset, rows, trials, notes, scores))
     return _over_all_datasets(found, alpha) if len(found) > 1 else found
 
 
@@ -290,6 +301,25 @@ def comparison_table(found: Sequence[DatasetComparison], metric: str, by: str) -
             cells += [row.n, row.diverged, comparison.trials[row.name], row.verdict, row.words]
             rows.append([comparison.dataset, *cells] if several else cells)
     return Table(["dataset", *columns] if several else columns, rows)
+
+
+def over_datasets_table(found: Sequence[DatasetComparison], metric: str, by: str) -> Table | None:
+    """Interquartile mean over all runs and data sets with a stratified bootstrap interval, for every method that has a
+    score on each of them for the same seeds; None for a single data set."""
+    if len(found) < 2:
+        return None
+    rows: list[list[Any]] = []
+    for name in found[0].scores:
+        if not all(name in comparison.scores for comparison in found):
+            continue
+        own = [{s: v for s, v in c.scores[name].items() if math.isfinite(v)} for c in found]
+        seeds = sorted(set.intersection(*(set(scores) for scores in own)))
+        if not seeds:
+            continue
+        matrix = np.array([[scores[seed] for scores in own] for seed in seeds])
+        estimate = stratified_bootstrap_interval(matrix, interquartile_mean)
+        rows.append([name, *estimate, len(found), len(seeds)])
+    return Table([by, f"interquartile mean of {metric}", "95% low", "95% high", "data sets", "seeds"], rows)
 
 
 def explanation(found: Sequence[DatasetComparison], metric: str, direction: str | None) -> list[str]:
