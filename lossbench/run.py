@@ -514,7 +514,8 @@ def _configure_torch(config: Mapping[str, Any], device: torch.device) -> None:
     torch.set_num_threads(config["threads"])
     if config["deterministic"]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(config["deterministic"])
+    if torch.are_deterministic_algorithms_enabled() != config["deterministic"]:
+        torch.use_deterministic_algorithms(config["deterministic"])  # imports the compiler: a second of start-up
     torch.backends.cudnn.benchmark = not config["deterministic"]
     tf32 = config["precision"]["tf32"]
     torch.backends.cuda.matmul.allow_tf32 = tf32
