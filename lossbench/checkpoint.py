@@ -66,15 +66,19 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 def latest(
     folder: Path, run: str, report: Callable[[str], None], device: torch.device | str = "cpu"
 ) -> dict[str, Any] | None:
-    """The newest sound checkpoint of a folder, None where there is none. Damaged ones are reported and passed over.
+    """The newest sound checkpoint of a folder, None where there is none.
 
+    Damaged ones are reported, passed over and removed: they would count among those that ``save`` keeps.
     Raises UsageError for a checkpoint that another config wrote.
     """
-    for path in reversed(checkpoints(folder)):
+    found = checkpoints(folder)
+    while found:
+        path = found.pop()
         try:
             payload = read(path, device)
-        except ValueError as error:
-            report(f"damaged checkpoint: {error}; using the one before it")
+        except (ValueError, OSError) as error:
+            report(f"damaged checkpoint: {error}; " + ("using the one before it" if found else "starting anew"))
+            remove(path)
             continue
         if payload["run"] != run:
             raise UsageError(
@@ -88,6 +92,13 @@ def latest(
 def checkpoints(folder: Path) -> list[Path]:
     """From the oldest to the newest."""
     return sorted(path for path in folder.glob("checkpoint-*.pt") if NAME.fullmatch(path.name))
+
+
+def remove_torn(folder: Path) -> None:
+    """What writes that were killed have left: temporary files, digests without their file."""
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*.sha256")):
+        if path.suffix == ".tmp" or not path.with_suffix("").exists():
+            path.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

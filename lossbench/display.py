@@ -1,5 +1,6 @@
 """What a person sees of a run: a progress bar on a terminal, plain lines in a pipe."""
 
+import os
 import sys
 import time
 from typing import Any
@@ -16,8 +17,16 @@ def say(text: str) -> None:
     print(text.encode(encoding, errors="replace").decode(encoding), flush=True)
 
 
+def silence() -> None:
+    """Nobody reads standard output any more: whatever is still written to it goes nowhere, without an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Terminal:
-    """Follows one run. ``metric`` is the validation metric to show beside the training loss."""
+    """Follows one run. ``metric`` is the validation metric to show beside the training loss.
+
+    A reader that has gone away, as in `lossbench train | head`, silences it: the run goes on.
+    """
 
     def __init__(self, metric: str):
         self.metric = metric
@@ -27,10 +36,16 @@ class Terminal:
         self.last_line = ""
         self.next_line = 0.0
 
+    def _say(self, text: str) -> None:
+        try:
+            say(text)
+        except BrokenPipeError:
+            silence()
+
     def started(self, prepared: Prepared, resumed_at: int | None) -> None:
-        say(f"{prepared.folder}")
+        self._say(f"{prepared.folder}")
         if resumed_at is not None:
-            say(f"resumed at step {resumed_at}")
+            self._say(f"resumed at step {resumed_at}")
         if self.live:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -56,7 +71,7 @@ class Terminal:
         if self.bar is not None:
             self.bar.update(self.task, row="  ".join(shown))
         elif time.perf_counter() >= self.next_line:  # a piped log gets a line a second at most
-            say(self.last_line)
+            self._say(self.last_line)
             self.last_line = ""
             self.next_line = time.perf_counter() + 1
 
@@ -77,5 +92,5 @@ class Terminal:
             self.bar.stop()
             self.bar = None
         elif self.last_line:
-            say(self.last_line)
+            self._say(self.last_line)
             self.last_line = ""

@@ -267,21 +267,31 @@ class Objective:
             if "state" in wanted:
                 result, new_state[name] = result
             for term, value in result.items() if isinstance(result, dict) else ((name, result),):
-                terms[term] = value
+                terms[f"{name}.{term}" if term in terms else term] = value
         return terms, new_state
 
     def _reduce(self, terms: Mapping[str, Tensor], mask: Tensor | None, state: dict) -> Evaluation:
         totals: dict[str, Tensor] = {}
         count: Tensor | float = 1
+        shape = None  # of the first term, whose count is the objective's
         for name, value in terms.items():
             if value.ndim:
                 fits = mask is not None and mask.shape == value.shape
-                totals[name], count = self.reduction(value, mask if fits else None)
+                total, own = self.reduction(value, mask if fits else None)
+                if shape is None:
+                    shape, count = value.shape, own
+                # Each term is the mean over its own elements: one per example beside one per token, for instance.
+                totals[name] = total if value.shape == shape else divide(total, own) * count if _counts(own) else total
         for name, value in terms.items():
             if not value.ndim:  # a batch statistic: it weighs as much as the examples of its batch
-                totals[name] = value * count if isinstance(count, Tensor) or count else value
+                totals[name] = value * count if _counts(count) else value
         total = totals[next(iter(totals))] if len(totals) == 1 else torch.stack(list(totals.values())).sum()
         return Evaluation(total, count, {name: value.detach() for name, value in totals.items()}, state)
+
+
+def _counts(count: Tensor | float) -> bool:
+    """Whether the reduction divides at all; a count that is a tensor can only be 0 by accident."""
+    return isinstance(count, Tensor) or bool(count)
 
 
 def _mix(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
@@ -309,21 +319,30 @@ def tasks_with(tensor: str) -> list[str]:
     return [name for name, task in tasks().items() if tensor in provided(task) or tensor in task.batch]
 
 
-def adds_over_micro_batches(objective: Objective) -> str | None:
+def adds_over_micro_batches(
+    objective: Objective, batch_size: int = 8, parts: int = 2, num_outputs: int = 5
+) -> str | None:
     """None where the objective of a batch is the sum over its parts; otherwise which function breaks that.
 
-    Checked, not declared: every function is evaluated on a sampled batch and on its two halves.
+    Checked, not declared: the reduction is evaluated on values of the run's own batch and on its parts, every function
+    on a batch sampled from the vocabulary, with the run's number of outputs, and on its two halves; all on the CPU.
     """
     from lossbench import vocabulary
 
-    draw = torch.randn(8, generator=Generator().manual_seed(0))
-    whole, halves = objective.reduction(draw), [objective.reduction(part) for part in draw.chunk(2)]
-    if not _adds(whole[0], [h[0] for h in halves]) or whole[1] != sum(h[1] for h in halves):
+    draw = torch.randn(batch_size, generator=Generator().manual_seed(0))
+    whole, pieces = objective.reduction(draw), [objective.reduction(part) for part in draw.chunk(parts)]
+    if not _adds(whole[0], [p[0] for p in pieces]) or whole[1] != sum(p[1] for p in pieces):
         return f"reduction={name_of(objective.reduction)}"
-    sizes = vocabulary.Sizes()
+    B = 6 if num_outputs != 6 else 12  # the axis of examples is told by its size
+    sizes = vocabulary.Sizes(B=B, C=num_outputs, N=2 * B + 1, D=B - 1, X=B + 2)
+    first_shape = None
     for function, name, wanted in zip(objective.functions, objective.names, objective.wanted, strict=True):
+        culprit = f"loss={name}" if function is objective.functions[0] else f"regularizer={name}"
         if any(not hasattr(vocabulary, word) for word in wanted):
             continue
+        if isinstance(function, partial):  # class weights, for instance, are on the run's device
+            own = {key: v.cpu() if isinstance(v, Tensor) else v for key, v in function.keywords.items()}
+            function = partial(function.func, **own)
         generator = Generator().manual_seed(0)
         tensors = {word: getattr(vocabulary, word)(sizes, generator) for word in wanted}
         facts = Facts(sizes.N, sizes.C, sizes.D, torch.device("cpu"))
@@ -338,12 +357,17 @@ def adds_over_micro_batches(objective: Objective) -> str | None:
             result = result[0] if "state" in wanted else result
             return list(result.values()) if isinstance(result, dict) else [result]
 
-        parts = zip(values(slice(0, 3)), values(slice(3, 6)), strict=True)
-        for full, (first, second) in zip(values(slice(0, 6)), parts, strict=True):
-            if full.ndim == 0 and "model_parameters" in wanted and len(wanted) == 1:
+        halves = zip(values(slice(0, B // 2)), values(slice(B // 2, B)), strict=True)
+        for full, (first, second) in zip(values(slice(0, B)), halves, strict=True):
+            if full.ndim == 0 and wanted == ("model_parameters",):
+                if not _counts(whole[1]):
+                    return f"{culprit} with reduction={name_of(objective.reduction)}"  # it would count once a part
                 continue
-            if full.ndim == 0 or not torch.allclose(full, torch.cat([first, second]), rtol=1e-6, atol=1e-8):
-                return f"loss={name}" if function is objective.functions[0] else f"regularizer={name}"
+            first_shape = full.shape if first_shape is None else first_shape
+            if full.ndim == 0 or full.shape != first_shape:
+                return culprit
+            if not torch.allclose(full, torch.cat([first, second]), rtol=1e-6, atol=1e-8):
+                return culprit
     return None
 
 

@@ -84,7 +84,7 @@ class Prepared:
     @property
     def finished(self) -> bool:
         found = self.record
-        return found is not None and found["status"] in records.FINISHED
+        return found is not None and found["status"] in records.FINISHED and found["run"] == self.run
 
 
 # --- checks that need no torch.nn object -------------------------------------------------------------------------
@@ -157,6 +157,8 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared
     ):
         contract.check(check, config[key], key)
     config = {**config, "device": _device(config["device"]).type, "budget": _budget(config["budget"])}
+    if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
+        raise UsageError("evaluation: nothing is given. Set one of evaluation.epochs, evaluation.steps.")
     if config["evaluation"]["steps"] is not None:
         config["evaluation"] = {**config["evaluation"], "epochs": None}
     if config["batch_size"] % config["accumulation"]:
@@ -294,7 +296,7 @@ def load_dataset(config: Mapping[str, Any]) -> Any:
 
     Kept in this process: the workers of a sweep share what the server they are forked from has loaded.
     """
-    wanted = json.dumps([config["dataset"], config.get("variant"), config["data_seed"]], sort_keys=True)
+    wanted = json.dumps([config["dataset"], config.get("variant"), config["data_seed"]])  # variants in their order
     if wanted not in DATASETS:
         DATASETS[wanted] = _load_dataset(config)
     return DATASETS[wanted]
@@ -349,7 +351,11 @@ def weights_path(folder: Path) -> Path:
 
 
 def weights_digest(folder: Path) -> str:
-    return checkpoint.digest_path(weights_path(folder)).read_text()
+    path = checkpoint.digest_path(weights_path(folder))
+    try:
+        return path.read_text()
+    except OSError:
+        raise UsageError(f"{path} is missing, so that the weights cannot be checked. Train that run again.") from None
 
 
 def load_model(folder: Path) -> nn.Module:
@@ -358,6 +364,8 @@ def load_model(folder: Path) -> nn.Module:
         payload = checkpoint.read(weights_path(folder))
     except ValueError as error:
         raise UsageError(f"{error}. Train that run again.") from None
+    if "input_shape" not in payload:
+        raise UsageError(f"{folder} is a checkpoint of a run that goes on. Give the folder of a run that is completed.")
     make = bind(payload["config"]["model"], "model")
     model = make(input_shape=payload["input_shape"], num_outputs=payload["num_outputs"])
     model.load_state_dict(payload["model"])
@@ -378,10 +386,16 @@ def _locked(folder: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock before may have removed the file: then this lock keeps nobody out.
+            held = os.path.samestat(os.fstat(file.fileno()), os.stat(folder / ".lock"))
         except OSError:
-            raise UsageError(f"{folder}: another process is working on this run. Wait for it, or stop it.") from None
-        yield
-        (folder / ".lock").unlink(missing_ok=True)
+            held = False
+        if not held:
+            raise UsageError(f"{folder}: another process is working on this run. Wait for it, or stop it.")
+        try:
+            yield
+        finally:
+            (folder / ".lock").unlink(missing_ok=True)
 
 
 def execute(
@@ -393,11 +407,18 @@ def execute(
     it, for a failure while training; Interrupted when ``stop`` came true.
     """
     watcher = watcher or Silent()
+    other = (prepared.record or {}).get("run", prepared.run)
+    if other != prepared.run:
+        raise UsageError(f"{prepared.folder} belongs to run {other}, not to {prepared.run}. Choose another outputs=...")
     if prepared.finished:
         found = prepared.record
         assert found is not None
         return found
     with _locked(prepared.folder):
+        if prepared.finished:  # by another process, between the look and the lock
+            found = prepared.record
+            assert found is not None
+            return found
         return _execute(prepared, watcher, stop)
 
 
@@ -408,26 +429,26 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
     device = _device(config["device"])
     _configure_torch(config, device)
     energy = records.Energy(device)
-    try:
-        parts = _build(config, device)
-    except UsageError:
-        _remove_if_empty(folder)
-        raise
-    resume = checkpoint.latest(folder, prepared.run, watcher.warn)
-    metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
-    checkpoint.write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-    (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
-    watcher.started(prepared, resume["step"] if resume else None)
-    training = {key: value for key, value in parts.items() if key != "num_outputs"}
-
-    def report(row: dict[str, Any]) -> None:
-        metrics.append(row)
-        watcher.row(row)
-
+    checkpoint.remove_torn(folder)
+    if (folder / "record.json").exists() and prepared.record is None:
+        watcher.warn(f"{folder / 'record.json'} is damaged; the run is done again")
     error: dict[str, str] | None = None
     outcome = Outcome("failed", 0)
     trainer = None
+    parts: dict[str, Any] = {}
     try:
+        parts = _build(config, device)
+        resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
+        metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
+        checkpoint.write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
+        watcher.started(prepared, resume["step"] if resume else None)
+
+        def report(row: dict[str, Any]) -> None:
+            metrics.append(row)
+            watcher.row(row)
+
+        training = {key: value for key, value in parts.items() if key != "num_outputs"}
         trainer = Trainer(
             run=prepared.run, folder=folder, report=report, progress=watcher.progress, stop=stop, **training
         )
@@ -435,9 +456,10 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
     except Interrupted:
         raise
     except UsageError:
-        for name in ("config.yaml", "metrics.jsonl"):
-            (folder / name).unlink(missing_ok=True)
-        _remove_if_empty(folder)
+        if not checkpoint.checkpoints(folder) and prepared.record is None:
+            for name in ("config.yaml", "metrics.jsonl"):
+                (folder / name).unlink(missing_ok=True)
+            _remove_if_empty(folder)
         raise
     except Exception as caught:
         error = {"type": type(caught).__name__, "message": str(caught), "traceback": traceback.format_exc()}
@@ -455,7 +477,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
                 "model": trainer.model.state_dict() if trainer else {},
             }
             checkpoint.write(folder / WEIGHTS, payload)
-    source = parts["source"]
+    source, model = parts.get("source"), parts.get("model")  # none where building them failed
+    examples = outcome.steps * source.batch_size if source else 0
     seconds = max(outcome.train_seconds, 1e-9)
     record = {
         "schema": records.SCHEMA,
@@ -470,14 +493,14 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         "best": outcome.best,
         "final": outcome.final,
         "steps": outcome.steps,
-        "epochs": outcome.steps / source.steps_per_epoch,
-        "examples": outcome.steps * source.batch_size,
-        "parameters": sum(p.numel() for p in parts["model"].parameters()),
+        "epochs": outcome.steps / source.steps_per_epoch if source else 0.0,
+        "examples": examples,
+        "parameters": sum(p.numel() for p in model.parameters()) if model else None,
         "time": {
             "started": started.isoformat(timespec="seconds"),
             "wall_seconds": time.perf_counter() - clock,
             "train_seconds": outcome.train_seconds,
-            "examples_per_second": outcome.steps * source.batch_size / seconds,
+            "examples_per_second": examples / seconds,
             "steps_per_second": outcome.steps / seconds,
         },
         "memory": {"peak_bytes": records.peak_memory(device)},
@@ -552,7 +575,8 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         )
     ]
     objective = Objective(functions[0], task, bind(config["reduction"], "reduction"), regularizers, source.names())
-    if config["accumulation"] > 1 and (culprit := adds_over_micro_batches(objective)):
+    sizes = config["batch_size"], config["accumulation"], dataset.num_outputs
+    if config["accumulation"] > 1 and (culprit := adds_over_micro_batches(objective, *sizes)):
         raise UsageError(
             f"accumulation={config['accumulation']} does not go with {culprit}: its value on a batch is not the sum "
             "over its parts, so the result would differ from the big batch. Use accumulation=1."
@@ -578,10 +602,7 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         autocast=getattr(torch, amp) if amp else None,
         loss_scaling=config["precision"]["loss_scaling"],
         checkpoint_seconds=config["checkpoint"]["seconds"],
-        selection=(
-            config["selection"]["metric"] or task.selection[0],
-            config["selection"]["direction"] or task.selection[1],
-        ),
+        selection=_selection(config["selection"], task.selection),
         compile=config["compile"],
     )
     schedule = bind(config["schedule"], "schedule")
@@ -599,6 +620,15 @@ def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "generators": {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws},
         "num_outputs": dataset.num_outputs,
     }
+
+
+def _selection(chosen: Mapping[str, Any], default: tuple[str, str]) -> tuple[str, str]:
+    """(metric, direction): the task's, unless the config names another; the direction follows from the metric."""
+    from lossbench.results.comparing import higher_is_better
+
+    metric = chosen["metric"] or default[0]
+    natural = default[1] if metric == default[0] else "higher" if higher_is_better(metric) else "lower"
+    return metric, chosen["direction"] or natural
 
 
 def _steps(limits: Mapping[str, Any], steps_per_epoch: int, batch_size: int) -> int | None:

@@ -144,6 +144,7 @@ class Source:
             _Examples(self.splits[name]),
             batch_sampler=_Endless(batches),
             num_workers=self.workers,
+            generator=Generator(),  # its own: every iterator draws a number, and must not move the stream of dropout
             pin_memory=self.device.type == "cuda",
         )
         for batch in loader:

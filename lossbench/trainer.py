@@ -19,7 +19,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lossbench import checkpoint, contract
-from lossbench.errors import UsageError
+from lossbench.errors import UsageError, nearest
 from lossbench.metrics.collect import Collected, to_floats
 from lossbench.objective import Evaluation, Network, Objective
 from lossbench.source import Source
@@ -147,7 +147,6 @@ class Trainer:
         progress: Tensor | float = 0.0
         if self.objective.needs_progress:
             progress = torch.tensor(self.step / total_steps, device=self.device)
-        batch = self.objective.draw(batch, self.generators)
         return self.objective(self.network, batch, self.params, self.state, progress)
 
     def _gradients(self, batch: dict[str, Tensor], total_steps: int) -> Tensor:
@@ -194,6 +193,8 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
 
     def _train_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
+        # Once a step and for the whole batch: micro-batches and an optimizer's trial points see the same numbers.
+        batch = self.objective.draw(batch, self.generators)
         multiplier = self.schedule(self.step, total_steps)
         for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
             group["lr"] = rate * multiplier
@@ -219,6 +220,7 @@ class Trainer:
 
     def _closure_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
         calls = 0
+        before = [p.detach().clone() for p in self.parameters]
 
         def closure() -> Tensor:
             nonlocal calls
@@ -231,23 +233,45 @@ class Trainer:
             self._clip()
             return loss
 
-        self.optimizer.step(cast(Callable[[], float], closure))
+        try:
+            self.optimizer.step(cast(Callable[[], float], closure))
+        except Diverged:  # at a trial point, perhaps: the weights go back to those of the last good step
+            torch._foreach_copy_([p.detach() for p in self.parameters], before)
+            raise
 
     # --- the run -------------------------------------------------------------------------------------------------
 
     def fit(self, resume: dict[str, Any] | None = None) -> Outcome:
         if resume is not None:
             self._restore(resume)
+        else:
+            self._check_selection()
         status, message = "completed", None
+        self.started = time.perf_counter() - self.seconds
         try:
             self._loop()
             self.meter.check(self.step)
-        except Diverged as error:
+            self._check_weights()
+        except Exception as error:
+            self.seconds = time.perf_counter() - self.started
+            if not isinstance(error, Diverged):
+                raise
             status, message = "diverged", str(error)
         outcome = Outcome(status, self.step, self.best, self.last_row, message, self.seconds)
         if status == "completed":
             outcome.best = {**self.best, **self._test()}
         return outcome
+
+    def _check_selection(self) -> None:
+        """A selection metric that is not measured is refused before step 0; that of the task is known to be."""
+        if self.settings.selection[0] != self.objective.task.selection[0]:
+            self._improves(self.measure("validation"))
+
+    def _check_weights(self) -> None:
+        """A last step with a finite loss can still have had a gradient that was not."""
+        norms = torch._foreach_norm([p.detach() for p in self.parameters])
+        if not bool(torch.isfinite(torch.stack(norms)).all()):
+            raise Diverged("the weights are not finite after the last step")
 
     def _total_steps(self, elapsed: float) -> int:
         if self.settings.steps is not None:
@@ -259,11 +283,10 @@ class Trainer:
 
     def _loop(self) -> None:
         settings = self.settings
-        started = time.perf_counter() - self.seconds
         saved = time.perf_counter()
         self.model.train()
         for batch in self.source.training(self.step):
-            elapsed = time.perf_counter() - started
+            elapsed = time.perf_counter() - self.started
             if self.step >= settings.steps if settings.steps is not None else elapsed >= (settings.seconds or 0):
                 break
             total = self._total_steps(elapsed)
@@ -273,22 +296,22 @@ class Trainer:
                 self.meter.check(self.step)
             if self.step % settings.evaluate_every == 0 or self.step == settings.steps:
                 now = time.perf_counter()
-                self.seconds = now - started
+                self.seconds = now - self.started
                 self._evaluate_validation()
-                started += time.perf_counter() - now  # evaluation is not training time
+                self.started += time.perf_counter() - now  # evaluation is not training time
             stopping = self.stop()
             if stopping or settings.checkpoint_seconds is not None:
                 now = time.perf_counter()
                 due = stopping or now - saved >= (settings.checkpoint_seconds or 0)
                 if due and self.step != settings.steps:
-                    self.seconds = now - started
+                    self.seconds = now - self.started
                     self.save_checkpoint()
                     saved = time.perf_counter()
-                    started += saved - now
+                    self.started += saved - now
                     if stopping:
                         raise Interrupted(f"stopped at step {self.step}; the same command goes on from there")
             self.progress(self.step, total)
-        self.seconds = time.perf_counter() - started
+        self.seconds = time.perf_counter() - self.started
         if self.last_row.get("step") != self.step:  # a budget in seconds ends anywhere
             self._evaluate_validation()
 
@@ -344,8 +367,11 @@ class Trainer:
         metric, direction = self.settings.selection
         key = f"validation/{metric}"
         if key not in row:
-            known = ", ".join(k.removeprefix("validation/") for k in row if k.startswith("validation/"))
-            raise UsageError(f"selection.metric={metric} is not measured on the validation split. There are: {known}.")
+            known = [k.removeprefix("validation/") for k in row if k.startswith("validation/")]
+            raise UsageError(
+                f"selection.metric={metric} is not measured on the validation split"
+                f"{nearest(metric, known) or '.'} There are: {', '.join(known)}."
+            )
         if not self.best or math.isnan(self.best[key]):
             return True
         return row[key] > self.best[key] if direction == "higher" else row[key] < self.best[key]
@@ -397,7 +423,7 @@ class Trainer:
             torch._foreach_copy_(self.average, payload["average"])
         self.best, self.best_weights = payload["best"], payload["best_weights"]
         self.last_row = payload["last_row"]
-        self.meter.load_state_dict(payload["meter"])
+        self.meter.load_state_dict(payload["meter"], self.step)
         self.source.load_state_dict(payload["source"])
         for name, generator in self.generators.items():
             generator.set_state(payload["generators"][name].cpu())
@@ -478,8 +504,10 @@ class Meter:
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self.sums, "count": self.count}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], step: int) -> None:
         self.sums, self.count = dict(state["sums"]), state["count"]
+        if self.good_steps is not None:
+            self.good_steps += step
 
 
 def _split(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:

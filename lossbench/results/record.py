@@ -25,11 +25,12 @@ def write(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The record of a run's folder; None where the run has not ended."""
+    """The record of a run's folder; None where the run has not ended, or its record is damaged."""
     try:
-        return json.loads((folder / "record.json").read_bytes())
-    except FileNotFoundError:
+        found = json.loads((folder / "record.json").read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+    return found if isinstance(found, dict) and "status" in found else None
 
 
 def finite(value: Any) -> Any:
@@ -47,12 +48,17 @@ class Metrics:
     def __init__(self, folder: Path, keep_until_step: int | None):
         self.path = folder / "metrics.jsonl"
         kept = rows(folder) if keep_until_step is not None else []
-        text = "".join(_line(row) for row in kept if row["step"] <= (keep_until_step or 0))
+        text = "".join(_line(row) for row in kept if row["step"] <= (keep_until_step or 0) and not _is_test(row))
         write_atomically(self.path, text.encode())
 
     def append(self, row: dict[str, Any]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(_line(row))
+
+
+def _is_test(row: dict[str, Any]) -> bool:
+    """The row of the test metrics is a run's last one, whatever step it is about."""
+    return any(key.startswith("test/") for key in row)
 
 
 def _line(row: dict[str, Any]) -> str:
