@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossbench.loggers.run_files import read_marker
+from lossbench.loggers.wandb_mirror import WARNING
 
 
 def wandb(
@@ -108,13 +109,13 @@ class Mirror:
             return f"wandb: still being written in the background; warnings go to {self.log}"
         if code:
             return f"wandb: warning: {self._last_words() or f'the mirror ended with exit code {code}'}"
-        if self.log is not None and self.log.is_file() and not self.log.stat().st_size:
-            self.log.unlink()
+        if self.log is not None:
+            self.log.unlink(missing_ok=True)
         return describe([read_marker(folder) for folder in self.folders], self.directory)
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log is not None else []
-        return lines[-1] if lines else ""
+        return next((line for line in reversed(lines) if line.startswith(WARNING)), "")
 
 
 def describe(markers: Sequence[Mapping[str, Any]], directory: Path) -> str:

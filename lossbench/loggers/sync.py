@@ -12,7 +12,7 @@ from typing import Any
 
 from lossbench.errors import UsageError
 from lossbench.loggers.run_files import is_mirrored, read_config, read_json
-from lossbench.loggers.wandb_mirror import resolved_mode
+from lossbench.loggers.wandb_mirror import WARNING, resolved_mode
 
 DEFAULT_PROJECT = "lossbench"
 
@@ -56,7 +56,8 @@ def sync(
     for arguments, group in missing.items():
         warning = _run(arguments, group, resolved, directory or outputs)
         warnings += [warning] if warning else []
-        pushed += sum(is_mirrored(folder, online=resolved == "online") for folder in group)
+        target = _target(_logger(group[0]), project, entity)
+        pushed += sum(is_mirrored(folder, online=resolved == "online", **target) for folder in group)
     total = sum(map(len, missing.values()))
     return Synced(len(folders), pushed, total - pushed, resolved, tuple(warnings))
 
@@ -66,12 +67,12 @@ def _logger(folder: Path) -> Mapping[str, Any]:
     return (config.get("logger") or {}).get("wandb") or {}
 
 
+def _target(own: Mapping[str, Any], project: str | None, entity: str | None) -> dict[str, str | None]:
+    return {"project": project or own.get("project") or DEFAULT_PROJECT, "entity": entity or own.get("entity")}
+
+
 def _arguments(own: Mapping[str, Any], project: str | None, entity: str | None) -> tuple[str, ...]:
-    values = {
-        "project": project or own.get("project") or DEFAULT_PROJECT,
-        "entity": entity or own.get("entity"),
-        "group": own.get("group"),
-    }
+    values = _target(own, project, entity) | {"group": own.get("group")}
     tags = (f"--tag={tag}" for tag in own.get("tags") or ())
     return (*(f"--{key}={value}" for key, value in values.items() if value is not None), *tags)
 
@@ -88,7 +89,8 @@ def _run(arguments: Sequence[str], folders: Sequence[Path], mode: str, directory
     )
     if not done.returncode:
         return ""
-    return next(reversed(done.stderr.strip().splitlines()), f"the mirror ended with exit code {done.returncode}")
+    warnings = [line for line in done.stderr.splitlines() if line.startswith(WARNING)]
+    return warnings[-1] if warnings else f"the mirror ended with exit code {done.returncode}: {done.stderr.strip()}"
 
 
 def main(arguments: Sequence[str]) -> int:

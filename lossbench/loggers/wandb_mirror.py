@@ -43,6 +43,7 @@ FAILURES = 4  # of wandb within WINDOW seconds, after which the mirror gives up
 WINDOW = 600.0
 HANG = 900  # seconds in one call to wandb, after which it will not come back
 LOWER_IS_BETTER = {"loss", "error", "nll", "brier", "ece", "mse", "rmse", "mae", "perplexity", "bits", "risk"}
+WARNING = "wandb mirror:"  # begins the one line on standard error
 # Of a surrounding wandb run or sweep; they would win over what a run of its own needs.
 FOREIGN = ("SERVICE", "RUN_ID", "RESUME", "NAME", "RUN_GROUP", "JOB_TYPE", "TAGS", "SWEEP_ID", "DIR")
 
@@ -135,6 +136,19 @@ def best_of(metric: str) -> str:
     return "min" if prefix == "train" or LOWER_IS_BETTER & set(name.split("_")) else "max"
 
 
+def extremes(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The best value of each curve over all rows. wandb keeps it too, but a resumed run of wandb knows only the rows
+    after it was resumed."""
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if value is not None and key.startswith(("train/", "validation/")):
+                which = best_of(key)
+                best = found.setdefault(key, {which: value})
+                best[which] = (min if which == "min" else max)(best[which], value)
+    return found
+
+
 def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """best/*, final/* and test/*, the outcome and the cost, from a run's record."""
     values: dict[str, Any] = {}
@@ -177,7 +191,7 @@ def _hangs(number: int, frame: FrameType | None) -> None:
 
 def _warning(reason: str) -> str:
     reason = " ".join(reason.split())
-    return f"wandb mirror: gave up: {reason}; the runs' files are complete, `lossbench sync` pushes them later"
+    return f"{WARNING} gave up: {reason}; the runs' files are complete, `lossbench sync` pushes them later"
 
 
 def init(folder: Path, config: Mapping[str, Any], mode: str, options: Options) -> Any:
@@ -191,7 +205,8 @@ def init(folder: Path, config: Mapping[str, Any], mode: str, options: Options) -
         "x_disable_meta": True,
         "x_disable_stats": True,
         "x_save_requirements": False,
-        "finish_timeout": 300.0,
+        "init_timeout": 30.0,  # each of a few attempts
+        "finish_timeout": 120.0,
         "finish_timeout_raises": True,
     }
     settings = wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
@@ -257,7 +272,7 @@ class Followed:
             self.last_change = time.monotonic()
             self._send(rows)
         if record is not None or abandoned:
-            self._finish(record)
+            self._finish(record, rows)
 
     def _gone(self) -> bool:
         return not self.folder.is_dir() and (self.run is not None or bool(self.rows.rows))
@@ -318,8 +333,8 @@ class Followed:
         elif key == "learning_rate" or key.startswith("test/"):
             self.run.define_metric(key, step_metric="examples" if key == "learning_rate" else "step")
 
-    def _finish(self, record: dict[str, Any] | None) -> None:
-        summary = {"status": "interrupted"} if record is None else summary_of(record)
+    def _finish(self, record: dict[str, Any] | None, rows: list[dict[str, Any]]) -> None:
+        summary = extremes(rows) | ({"status": "interrupted"} if record is None else summary_of(record))
         with wandb_call():
             self.run.summary.update(summary)
             self.run.finish(exit_code=0 if summary.get("status") == "completed" else 1)
@@ -355,7 +370,7 @@ class Inbox:
     object a line: {"add": FOLDER}, and {"end": true} when no training is left."""
 
     def __init__(self, listen: bool, parent: int | None):
-        self.open = listen
+        self.listens = self.open = listen
         self.parent = parent
         self.ended = False
         self.lost = False
@@ -380,7 +395,8 @@ class Inbox:
                 if "add" in message:
                     found.append(Path(message["add"]))
                 self.ended |= bool(message.get("end"))
-        self.lost |= not self.open and not self.ended and self.parent is not None
+        if self.listens and not self.open and not self.ended:  # the pipe broke: nobody is left to end it
+            self.lost = True
         return found
 
     @property
@@ -476,6 +492,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no such folder: {', '.join(missing)}")
     for name in FOREIGN:
         os.environ.pop(f"WANDB_{name}", None)
+    os.environ["WANDB_SILENT"] = "true"  # the log is for warnings
     signal.signal(signal.SIGALRM, _hangs)
     if given.parent is not None:
         os.nice(10)  # the training goes first

@@ -19,6 +19,7 @@ from lossbench.loggers.run_files import is_mirrored, read_marker
 from lossbench.loggers.sync import sync
 from lossbench.loggers.wandb_mirror import best_of, resolved_mode
 from tests.loggers.reader import Offline, offline_runs
+from tests.loggers.server import Server
 
 CONFIG = {
     "loss": {"_target_": "lossbench.losses.classification.focal.focal", "_partial_": True, "gamma": 2.0},
@@ -236,7 +237,7 @@ def test_killed_service_is_started_again(tmp_path):
 
 
 def test_service_that_always_dies(tmp_path):
-    """The mirror gives up with one line and exit code 1; the run's files are as they were; sync makes it good."""
+    """The mirror gives up with one line and exit code 1; the run's files are as they were."""
     folder = new_folder(tmp_path)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     follower = start(tmp_path, folder)
@@ -260,14 +261,9 @@ def test_service_that_always_dies(tmp_path):
     message = follower.close()
     assert message.startswith("wandb: warning: wandb mirror: gave up: ") and "\n" not in message
     assert follower.log.read_text().count("\n") == 1
-    append(folder, TEST_ROW)
-    end(folder)
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert kept["config.yaml"] == before["config.yaml"] and len(kept["metrics.jsonl"].splitlines()) == 4
-    assert set(kept) <= {"config.yaml", "metrics.jsonl", "record.json", "wandb.json"}
-    result = sync(tmp_path)
-    assert (result.pushed, result.failed) == (1, 0)
-    assert the_only_run(tmp_path).rows() == dropped_nulls([*ROWS, TEST_ROW])
+    assert kept["config.yaml"] == before["config.yaml"] and len(kept["metrics.jsonl"].splitlines()) == 3
+    assert set(kept) <= {"config.yaml", "metrics.jsonl", "wandb.json"}
 
 
 def test_training_process_killed_then_resumed(tmp_path):
@@ -279,7 +275,7 @@ def test_training_process_killed_then_resumed(tmp_path):
     command = [sys.executable, "-m", "lossbench.loggers.wandb_mirror", "--poll=0.02", *map(str, arguments)]
     follower = subprocess.Popen(command)
     wait_for(lambda: rows_sent(folder) == 2)
-    time.sleep(0.3)
+    time.sleep(0.6)
     assert follower.poll() is None  # the run is silent, but its parent lives
     parent.kill()
     parent.wait()
@@ -385,6 +381,39 @@ def test_sync_twice(tmp_path):
     runs = offline_runs(tmp_path)
     assert [run.run.project for run in runs] == ["another", "another"]
     assert sorted(run.exit_code for run in runs) == [0, 1]
+
+
+def test_online(tmp_path, monkeypatch):
+    """Against a server on this machine: what was sent is not sent again, by a resumed run nor by sync; what was
+    offline is pushed, and the offline copy removed; a server that is away costs the run nothing."""
+    monkeypatch.delenv("WANDB_MODE")
+    folder = new_folder(tmp_path)
+    append(folder, *ROWS[:2])
+    with Server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        assert start(tmp_path, folder).close(timeout=15).startswith("wandb: offline run in ")  # interrupted; no key yet
+        assert offline_runs(tmp_path) and not server.runs
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        start(tmp_path, folder).close(timeout=20)
+        assert offline_runs(tmp_path) == []
+        ((key, run),) = server.runs.items()
+        assert key == ("tests", read_marker(folder)["id"])
+        assert (len(run.history), run.exit_code) == (2, 1)
+        append(folder, ROWS[2], TEST_ROW)
+        end(folder)
+        message = start(tmp_path, folder).close(timeout=20)
+        assert message == f"wandb: {server.url}/me/tests/runs/{key[1]}"
+        rows = [{k: v for k, v in row.items() if not k.startswith("_")} for row in run.history]
+        assert rows == dropped_nulls([*ROWS, TEST_ROW]) and run.exit_code == 0
+        assert run.lines == 4  # none was sent twice
+        assert run.summary["validation/accuracy"] == {"max": 0.75} and run.summary["test/accuracy"] == 0.7
+        assert run.fields["groupName"] == "digits/mlp" and run.fields["jobType"] == "focal"
+        other = whole_run(tmp_path, "seed4-0123abcd")
+        assert sync(tmp_path, project="tests").pushed == 1 and len(server.runs) == 2
+        assert sync(tmp_path, project="tests").pushed == 0 and run.lines == 4
+        assert is_mirrored(other, online=True)
+        server.refuse = True
+        assert sync(tmp_path, project="another").failed == 2
 
 
 def test_real_run(tmp_path):
