@@ -43,14 +43,19 @@ class Mirror:
         self.trouble: str | None = None
 
     @classmethod
-    def start(cls, folders: Sequence[Path], logger_config: Mapping[str, Any], *, poll: float = 0.5) -> "Mirror":
-        """Start the process. It has a session of its own, so that Ctrl-C reaches the training alone."""
+    def start(
+        cls, folders: Sequence[Path], logger_config: Mapping[str, Any], *, poll: float = 0.5, patience: float = 30.0
+    ) -> "Mirror":
+        """Start the process. It has a session of its own, so that Ctrl-C reaches the training alone.
+
+        It looks every ``poll`` seconds; ``patience``: so long may a run be silent after its parent was killed.
+        """
         mirror = cls(Path(logger_config["directory"]).absolute())
         command = [sys.executable, "-m", "lossbench.loggers.wandb_mirror", "--listen", f"--parent={os.getpid()}"]
         command += [f"--{key}={logger_config[key]}" for key in ("project", "mode", "entity", "group")
                     if logger_config.get(key) is not None]  # fmt: skip
         command += [f"--tag={tag}" for tag in logger_config.get("tags") or ()]
-        command += [f"--directory={mirror.directory}", f"--poll={poll}"]
+        command += [f"--directory={mirror.directory}", f"--poll={poll}", f"--patience={patience}"]
         try:
             logs = mirror.directory / "wandb"
             logs.mkdir(parents=True, exist_ok=True)

@@ -140,6 +140,13 @@ def services(pid: int) -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def the_only_run(outputs: Path) -> Offline:
     runs = offline_runs(outputs)
     assert len(runs) == 1
@@ -270,16 +277,18 @@ def test_training_process_killed_then_resumed(tmp_path):
     """The run whose parent is gone is marked as crashed; resumed, the rows of the checkpoint on are not sent twice."""
     folder = new_folder(tmp_path)
     append(folder, *ROWS[:2])
-    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    arguments = [folder, "--project=tests", f"--directory={tmp_path}", f"--parent={parent.pid}", "--patience=0.2"]
-    command = [sys.executable, "-m", "lossbench.loggers.wandb_mirror", "--poll=0.02", *map(str, arguments)]
-    follower = subprocess.Popen(command)
+    code = "import sys, time, tests.loggers.test_wandb as t; from pathlib import Path; outputs, folder = sys.argv[1:]\n"
+    code += "m = t.Mirror.start([Path(folder)], t.options(outputs), poll=0.02, patience=0.2)\n"
+    code += "print(m.process.pid, flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(tmp_path), str(folder)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    follower = int(parent.stdout.readline())
     wait_for(lambda: rows_sent(folder) == 2)
     time.sleep(0.6)
-    assert follower.poll() is None  # the run is silent, but its parent lives
-    parent.kill()
-    parent.wait()
-    assert follower.wait(timeout=15) == 0
+    assert is_running(follower)  # the run is silent, but its parent lives
+    parent.kill()  # not reaped yet: the broken pipe tells, the process number does not
+    wait_for(lambda: not is_running(follower))  # nothing outlives the work
+    parent.communicate()
     crashed = the_only_run(tmp_path)
     assert crashed.exit_code == 1 and crashed.summary["status"] == "interrupted" and len(crashed.rows()) == 2
     resumed = start(tmp_path, folder)
