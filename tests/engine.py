@@ -1,0 +1,48 @@
+"""What the tests of one run share: a prepared run from overrides, as `lossbench train` composes it, and its parts."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize
+from omegaconf import OmegaConf
+
+from lossbench import hydra_configs, run
+from lossbench.trainer import Trainer
+
+# What the tests rely on, so that better defaults do not break them; later overrides win.
+FIXED = ("batch_size=128",)
+STILL = {"report": lambda row: None, "progress": lambda step, total: None, "stop": lambda: False}
+
+
+def prepared(outputs: Path, *overrides: str) -> run.Prepared:
+    hydra_configs.register()
+    with initialize(config_path=None, version_base="1.3"):
+        config = compose("train", [*FIXED, f"outputs={outputs}", *overrides], return_hydra_config=True)
+    choices = {
+        key: run.one_name(value)
+        for key, value in config.hydra.runtime.choices.items()
+        if not key.startswith("hydra/") and key != "search"
+    }
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    assert isinstance(plain, dict)
+    return run.prepare({**plain, "choices": choices}, overrides)
+
+
+def parts(outputs: Path, *overrides: str) -> dict[str, Any]:
+    """Everything that a Trainer takes, built as a run builds it; nothing is written."""
+    made = run._build(prepared(outputs, *overrides).config, torch.device("cpu"))
+    made.pop("num_outputs")
+    return made
+
+
+def trainer(outputs: Path, *overrides: str, **replaced: Any) -> Trainer:
+    return Trainer(run="test", folder=outputs, **{**parts(outputs, *overrides), **STILL, **replaced})
+
+
+def weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def identical(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
