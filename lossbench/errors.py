@@ -8,6 +8,10 @@ class UsageError(Exception):
     """What was asked for cannot be done: says what is wrong, what would be right, and which key. Exit code 2."""
 
 
+class Busy(UsageError):
+    """Another process is working on this run."""
+
+
 class RunError(Exception):
     """A run started and failed. Exit code 1."""
 

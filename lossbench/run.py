@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, cast
 
@@ -25,7 +25,7 @@ from annotated_types import Ge, Gt, Interval
 from torch import nn
 
 from lossbench import checkpoint, contract, seeds
-from lossbench.errors import RunError, UsageError
+from lossbench.errors import Busy, RunError, UsageError
 from lossbench.objective import Facts, Objective, adds_over_micro_batches, unwrap
 from lossbench.results import record as records
 from lossbench.source import Source
@@ -142,8 +142,11 @@ def selection(*, metric: str | None, direction: Literal["higher", "lower"] | Non
 def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, loss_scaling: bool) -> None: ...
 
 
-def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared:
-    """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError."""
+def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bool = True) -> Prepared:
+    """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError.
+
+    ``here`` is False for a run of another machine: its device is not looked for on this one.
+    """
     nodes = ("budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", "search")
     groups = {*nodes, *GROUPS, *LIST_GROUPS}
     contract.check(root_settings, {k: v for k, v in config.items() if k not in groups}, "the root of the config")
@@ -156,7 +159,8 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared
         ("precision", precision),
     ):
         contract.check(check, config[key], key)
-    config = {**config, "device": _device(config["device"]).type, "budget": _budget(config["budget"])}
+    device = _device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
+    config = {**config, "device": device.type, "budget": _budget(config["budget"])}
     if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
         raise UsageError("evaluation: nothing is given. Set one of evaluation.epochs, evaluation.steps.")
     if config["evaluation"]["steps"] is not None:
@@ -167,10 +171,10 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = ()) -> Prepared
             "batch_size is the whole batch; it is split into that many equal parts."
         )
     for group in ("loss", "model", "dataset", "reduction", "schedule", "optimizer", "task"):
-        bind(config[group], group)
+        _check_bind(json.dumps(config[group]), group)
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
-            bind(entry, f"{group}.{name}")
+            _check_bind(json.dumps(entry), f"{group}.{name}")
     run = _hash(config)
     choices = config["choices"]
     outputs = Path(config["outputs"]).absolute()
@@ -197,10 +201,7 @@ def _budget(budget: Mapping[str, Any]) -> dict[str, Any]:
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"device={name} is not a device. Choose device=auto, cpu, cuda, cuda:N or mps.") from None
+    device = _named_device(name)
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device.type, False):
         raise UsageError(
@@ -210,6 +211,13 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices, counted from cuda:0.")
     return device
+
+
+def _named_device(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device={name} is not a device. Choose device=auto, cpu, cuda, cuda:N or mps.") from None
 
 
 def _hash(config: Mapping[str, Any]) -> str:
@@ -255,6 +263,12 @@ def bind(config: Mapping[str, Any], key: str) -> Callable:
         frozen = _frozen_models(config)
         contract.check(function, {k: v for k, v in values.items() if k not in frozen}, key)
     return partial(function, **values)
+
+
+@cache
+def _check_bind(config: str, key: str) -> None:
+    """``bind`` for its checks alone. Cached: a sweep has thousands of runs, and few different entries of a group."""
+    bind(json.loads(config), key)
 
 
 def _needed(annotation: Any) -> str:
@@ -373,7 +387,7 @@ def load_model(folder: Path) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Only one process works in a run's folder; the lock goes with the process, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -391,7 +405,7 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError:
             held = False
         if not held:
-            raise UsageError(f"{folder}: another process is working on this run. Wait for it, or stop it.")
+            raise Busy(f"{folder}: another process is working on this run. Wait for it, or stop it.")
         try:
             yield
         finally:
@@ -414,7 +428,7 @@ def execute(
         found = prepared.record
         assert found is not None
         return found
-    with _locked(prepared.folder):
+    with locked(prepared.folder):
         if prepared.finished:  # by another process, between the look and the lock
             found = prepared.record
             assert found is not None
