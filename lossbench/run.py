@@ -481,17 +481,58 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
             outcome = Outcome("failed", trainer.step, trainer.best, trainer.last_row, train_seconds=trainer.seconds)
     if outcome.message is not None:
         error = {"type": "Diverged", "message": outcome.message, "traceback": ""}
+    source, model = parts.get("source"), parts.get("model")  # none where building them failed
+    record = write_results(
+        prepared,
+        outcome,
+        error=error,
+        weights=trainer.model.state_dict() if trainer else {},
+        source=source,
+        num_outputs=parts.get("num_outputs"),
+        parameters=sum(p.numel() for p in model.parameters()) if model else None,
+        device=device,
+        started=started,
+        wall_seconds=time.perf_counter() - clock,
+        energy_joules=energy.joules(),
+        shared_device=bool(int(os.environ.get("LOSSBENCH_SHARED_DEVICE", "0"))),
+        resumed=trainer.resumed if trainer else 0,
+    )
+    if outcome.status == "failed":
+        assert error is not None
+        raise RunError(f"{prepared.name} failed: {error['type']}: {error['message']}")
+    return records.finite(record)
+
+
+def write_results(
+    prepared: Prepared,
+    outcome: Outcome,
+    *,
+    error: Mapping[str, str] | None,
+    weights: Mapping[str, Any],
+    source: Source | None,
+    num_outputs: int | None,
+    parameters: int | None,
+    device: torch.device,
+    started: datetime.datetime,
+    wall_seconds: float,
+    energy_joules: float | None,
+    shared_device: bool,
+    resumed: int,
+) -> dict[str, Any]:
+    """What every run leaves behind, however it was trained: the row of test metrics, the selected weights, the record
+    (last); its checkpoints go. Returns the record."""
+    config, folder = prepared.config, prepared.folder
     if outcome.status == "completed":
-        metrics.append({"step": outcome.best["step"], **_only(outcome.best, "test/")})
+        assert source is not None
+        records.append(folder, {"step": outcome.best["step"], **_only(outcome.best, "test/")})
         if config["checkpoint"]["keep_weights"]:
             payload = {
                 "config": config,
-                "input_shape": list(parts["source"].splits["train"].inputs[0].shape),
-                "num_outputs": parts["num_outputs"],
-                "model": trainer.model.state_dict() if trainer else {},
+                "input_shape": list(source.splits["train"].inputs[0].shape),
+                "num_outputs": num_outputs,
+                "model": weights,
             }
             checkpoint.write(folder / WEIGHTS, payload)
-    source, model = parts.get("source"), parts.get("model")  # none where building them failed
     examples = outcome.steps * source.batch_size if source else 0
     seconds = max(outcome.train_seconds, 1e-9)
     record = {
@@ -509,28 +550,25 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         "steps": outcome.steps,
         "epochs": outcome.steps / source.steps_per_epoch if source else 0.0,
         "examples": examples,
-        "parameters": sum(p.numel() for p in model.parameters()) if model else None,
+        "parameters": parameters,
         "time": {
             "started": started.isoformat(timespec="seconds"),
-            "wall_seconds": time.perf_counter() - clock,
+            "wall_seconds": wall_seconds,
             "train_seconds": outcome.train_seconds,
             "examples_per_second": examples / seconds,
             "steps_per_second": outcome.steps / seconds,
         },
         "memory": {"peak_bytes": records.peak_memory(device)},
-        "energy_joules": energy.joules(),
+        "energy_joules": energy_joules,
         "environment": records.environment(device),
-        "shared_device": bool(int(os.environ.get("LOSSBENCH_SHARED_DEVICE", "0"))),
-        "resumed": trainer.resumed if trainer else 0,
+        "shared_device": shared_device,
+        "resumed": resumed,
     }
     records.write(folder, record)
     if outcome.status != "failed":
         for path in checkpoint.checkpoints(folder):
             checkpoint.remove(path)
-    if outcome.status == "failed":
-        assert error is not None
-        raise RunError(f"{prepared.name} failed: {error['type']}: {error['message']}")
-    return records.finite(record)
+    return record
 
 
 def _only(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
