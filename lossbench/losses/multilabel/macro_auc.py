@@ -1,0 +1,28 @@
+"""Macro AUC: for every label, each pair of a positive and a negative example in the wrong order costs a logistic loss.
+
+    l = 1 / K sum_k 1 / (|P_k| |Q_k|) sum_{i in P_k, j in Q_k} log(1 + exp(-(s_ik - s_jk)))        s = logits
+
+P_k and Q_k are the examples of the batch with and without label k; K counts the labels that have both. With the 0/1
+loss in the place of the logistic one, this is 1 - macro AUC.
+
+logits    [B, C] unnormalised scores            labels    [B, C] indicators; a positive is above 1/2
+Returns   [] one value for the batch; 0 where no label has both. It does not add over micro-batches
+Numerics  softplus of all differences, O(B^2 C) memory
+Paper     Wu et al. 2023, arXiv:2305.05248, the pairwise surrogate with the logistic base loss
+Differs   the paper's sums run over the training set, ours over the batch. The authors' code counts only the last pair
+          in the objective that it reports, and adds the gradient of the hinge to that of the logistic loss
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def macro_auc(logits: Float[Tensor, "B C"], labels: Float[Tensor, "B C"]) -> Float[Tensor, ""]:
+    positive = labels > 0.5
+    pairs = positive.unsqueeze(1) & ~positive.unsqueeze(0)  # [B, B, C]: the first has the label, the second has not
+    costs = F.softplus(logits.unsqueeze(0) - logits.unsqueeze(1))
+    number = pairs.sum((0, 1))
+    means = torch.where(pairs, costs, 0).sum((0, 1)) / number.clamp(min=1)
+    return means.sum() / (number > 0).sum().clamp(min=1)
