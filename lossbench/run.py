@@ -159,7 +159,7 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
         ("precision", precision),
     ):
         contract.check(check, config[key], key)
-    device = _device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
+    device = resolve_device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
     config = {**config, "device": device.type, "budget": _budget(config["budget"])}
     if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
         raise UsageError("evaluation: nothing is given. Set one of evaluation.epochs, evaluation.steps.")
@@ -198,7 +198,7 @@ def _budget(budget: Mapping[str, Any]) -> dict[str, Any]:
     return {**budget, "epochs": None} if chosen else dict(budget)
 
 
-def _device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = _named_device(name)
@@ -440,8 +440,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
     config, folder = prepared.config, prepared.folder
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
-    device = _device(config["device"])
-    _configure_torch(config, device)
+    device = resolve_device(config["device"])
+    configure_torch(config, device)
     energy = records.Energy(device)
     checkpoint.remove_torn(folder)
     if (folder / "record.json").exists() and prepared.record is None:
@@ -451,7 +451,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
     trainer = None
     parts: dict[str, Any] = {}
     try:
-        parts = _build(config, device)
+        parts = build(config, device)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
         metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
         checkpoint.write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
@@ -585,7 +585,7 @@ def _remove_if_empty(folder: Path) -> None:
             return
 
 
-def _configure_torch(config: Mapping[str, Any], device: torch.device) -> None:
+def configure_torch(config: Mapping[str, Any], device: torch.device) -> None:
     torch.set_num_threads(config["threads"])
     if config["deterministic"]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -599,7 +599,7 @@ def _configure_torch(config: Mapping[str, Any], device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def _build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Everything that the trainer takes, from the config."""
     seed = config["seed"]
     dataset = load_dataset(config)

@@ -52,8 +52,13 @@ class Metrics:
         write_atomically(self.path, text.encode())
 
     def append(self, row: dict[str, Any]) -> None:
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(_line(row))
+        append(self.path.parent, row)
+
+
+def append(folder: Path, row: dict[str, Any]) -> None:
+    """One more row of metrics.jsonl."""
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(_line(row))
 
 
 def _is_test(row: dict[str, Any]) -> bool:
