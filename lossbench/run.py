@@ -160,7 +160,7 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
     ):
         contract.check(check, config[key], key)
     device = resolve_device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
-    config = {**config, "device": device.type, "budget": _budget(config["budget"])}
+    config = {**config, "device": str(device), "budget": _budget(config["budget"])}
     if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
         raise UsageError("evaluation: nothing is given. Set one of evaluation.epochs, evaluation.steps.")
     if config["evaluation"]["steps"] is not None:
@@ -224,9 +224,12 @@ def _hash(config: Mapping[str, Any]) -> str:
     def identity(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: identity(entry) for key, entry in value.items() if key not in PATHS}
-        return value
+        if isinstance(value, list | tuple):
+            return [identity(entry) for entry in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value  # lr=1 is lr=1.0
 
     kept = {key: identity(value) for key, value in config.items() if key not in NOT_IDENTITY}
+    kept["device"] = config["device"].partition(":")[0]  # cuda:1 is as good as cuda:0
     kept["choices"] = {key: value for key, value in config["choices"].items() if key not in NOT_IDENTITY}
     for key, value in _frozen_models(config["task"]).items():
         kept["task"][key] = weights_digest(Path(value))

@@ -184,6 +184,8 @@ class LocalLauncher:
     def _slots(self, pending: Sequence[Prepared]) -> list[tuple[str | None, int]]:
         """(value of CUDA_VISIBLE_DEVICES or None, number) of every slot."""
         devices = {prepared.config["device"] for prepared in pending}
+        if any(device.startswith("cuda:") for device in devices):  # the runs name it themselves
+            return [(None, number) for number in range(self.slots or 1)]
         if "cuda" in devices:
             visible = os.environ.get("CUDA_VISIBLE_DEVICES")
             names = visible.split(",") if visible else [str(i) for i in range(_cuda_devices())]
