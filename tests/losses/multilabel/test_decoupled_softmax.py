@@ -33,7 +33,7 @@ def test_oracle(positives_compete):  # the formula, written out over examples an
     same(decoupled_softmax, formula, positives_compete=positives_compete)
 
 
-def test_hand():  # scores log(3, 2, 1), the first two positive: (log(4/3) + log(3/2)) / 2; competing (log 2 + log 3) / 2
+def test_hand():  # scores log(3, 2, 1), two positive: (log(4/3) + log(3/2)) / 2; competing (log 2 + log 3) / 2
     logits = torch.tensor([[3.0, 2.0, 1.0]], dtype=torch.float64).log()
     labels = torch.tensor([[1.0, 1.0, 0.0]], dtype=torch.float64)
     near(decoupled_softmax(logits, labels), [math.log(2) / 2])
