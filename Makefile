@@ -13,8 +13,8 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-run: $(READY) ## set up, then compare five losses over five seeds on real data, and print the table
-	@$(BIN)/lossbench train -m loss=cross_entropy,focal,polyloss,squentropy,brier 'seed=range(0,5)'
+run: $(READY) ## set up, then compare five losses over eight seeds on real data, and print the table
+	@$(BIN)/lossbench train -m loss=cross_entropy,focal,polyloss,squentropy,brier 'seed=range(0,8)'
 	@$(BIN)/lossbench collect
 	@$(BIN)/lossbench compare --by loss --baseline cross_entropy --metric test/accuracy
 
