@@ -296,7 +296,7 @@ def test_training_process_killed_then_resumed(tmp_path):
     (folder / "new").write_text(json.dumps(ROWS[0]) + "\n")  # cut back to the checkpoint, as a resumed run does
     os.replace(folder / "new", folder / "metrics.jsonl")
     time.sleep(0.1)
-    append(folder, *ROWS[1:], TEST_ROW)
+    append(folder, ROWS[1] | {"seconds": 0.2123456}, ROWS[2], TEST_ROW)  # the clock alone differs
     end(folder)
     resumed.close(timeout=15)
     found = the_only_run(tmp_path)
@@ -330,9 +330,10 @@ def test_sweep_and_two_mirrors(tmp_path):
     for folder in (*folders, unfinished, tmp_path / "runs" / "refused"):
         first.add(folder)
     wait_for(lambda: rows_sent(unfinished) == 1)
+    before = read_marker(unfinished)
     second = start(tmp_path, unfinished)
     assert second.close(timeout=15).startswith("wandb: offline run in ")  # nothing to do for it: the first has it
-    assert second.process.returncode == 0
+    assert second.process.returncode == 0 and read_marker(unfinished) == before
     message = first.close(timeout=15)
     assert message.startswith("wandb: 3 offline runs in ") and first.process.returncode == 0
     codes = sorted((run.run.display_name[-14:], run.exit_code) for run in offline_runs(tmp_path))
