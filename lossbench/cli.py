@@ -74,7 +74,8 @@ def train(arguments: list[str]) -> int:
         if not {"-m", "--multirun"} & set(arguments):
             arguments.insert(0, "-m")
     if {"-m", "--multirun"} & set(arguments):
-        arguments = [_deferred(argument) for argument in arguments]
+        # In front: Hydra's parser takes no option between two overrides.
+        arguments = ["-m", *(_deferred(argument) for argument in arguments if argument not in ("-m", "--multirun"))]
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lossbench" if COMPLETION & set(arguments) else "lossbench train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us, and are worded here
@@ -86,7 +87,7 @@ def train(arguments: list[str]) -> int:
             raise
         from lossbench.hydra_errors import worded
 
-        message = worded(error)
+        message = worded(error, arguments)
         if message is None:
             raise
         raise UsageError(message) from None

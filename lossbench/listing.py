@@ -28,7 +28,7 @@ _NO_HYPERPARAMETER = {"_target_", "_partial_", "_args_", "_convert_", "_recursiv
 def kinds() -> dict[str, str]:
     """What can be listed: 'losses' -> the config group 'loss', and so on for every group."""
     names = sorted({*locations.groups(), "paper"})
-    return {name + ("es" if name.endswith("s") else "s"): name for name in names}
+    return {name + ("es" if name.endswith(("s", "ch")) else "s"): name for name in names}
 
 
 def table(kind: str, *, task: str | None = None, family: str | None = None, status: str | None = None) -> Table:

@@ -149,6 +149,9 @@ def compare_runs(
     if not ended:
         raise UsageError("there are no finished runs to compare. Run some: lossbench train -m loss=cross_entropy,focal")
     _check_metric(ended, metric)
+    known = {key for record in ended for key in (*record["choices"], *flat(record["config"]))}
+    if by not in known:
+        raise UsageError(f"--by {by}: no run has such a key{nearest(by, known) or '.'} Such as loss, optimizer, schedule.")
     better_higher = higher_is_better(metric) if higher is None else higher
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in ended:

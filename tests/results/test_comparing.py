@@ -119,6 +119,8 @@ def test_errors_name_what_there_is():
         compared(records, metric="test/acuracy")
     with pytest.raises(UsageError, match=r"--baseline focl.*did you mean 'focal'"):
         compared(records, baseline="focl")
+    with pytest.raises(UsageError, match=r"--by los: .*did you mean 'loss'"):
+        compared(records, by="los")
     with pytest.raises(UsageError, match="no finished runs"):
         compared([])
 
