@@ -161,20 +161,27 @@ def _in_range(mark: Any, value: Any) -> bool:
 def check(function: Callable, values: Mapping[str, Any], key: str) -> None:
     """Refuse hyper-parameters that the function does not have or that are out of their type or range.
 
-    ``key`` is the place in the config that the error names, such as 'loss'.
+    ``key`` is the place in the config that the error names, such as 'loss'; empty for the root.
     Raises UsageError.
     """
     found = signature(function)
     takes_anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found.values())
+    # A positional parameter without a default is a tensor: the engine gives it.
+    known = [
+        name
+        for name, p in found.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY or p.default is not inspect.Parameter.empty
+    ]
+    where = f"{key}." if key else ""
     for name, value in values.items():
-        if name not in found:
-            if takes_anything:
+        if name not in known:
+            if takes_anything and name not in found:
                 continue
-            known = list(found)
+            what = f"{function.__name__} has no such hyper-parameter" if key else "there is no such key"
             raise UsageError(
-                f"{key}.{name}: {function.__name__} has no such hyper-parameter{nearest(name, known) or '.'} "
-                f"It has: {', '.join(known) or 'none'}."
+                f"{where}{name}: {what}{nearest(name, known) or '.'} There are: {', '.join(known) or 'none'}."
             )
         annotation = found[name].annotation
         if not accepts(annotation, value):
-            raise UsageError(f"{key}.{name}={value} is not allowed; it must be {describe(annotation)}.")
+            shown = "null" if value is None else value
+            raise UsageError(f"{where}{name}={shown} is not allowed; it must be {describe(annotation)}.")

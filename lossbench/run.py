@@ -149,16 +149,27 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
     """
     nodes = ("budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", "search")
     groups = {*nodes, *GROUPS, *LIST_GROUPS}
-    contract.check(root_settings, {k: v for k, v in config.items() if k not in groups}, "the root of the config")
-    for key, check in (
-        ("budget", budget),
-        ("evaluation", evaluation),
-        ("checkpoint", checkpoint_settings),
-        ("data", data_settings),
-        ("selection", selection),
-        ("precision", precision),
+    wanted = ("loss", "model", "dataset", "reduction", "schedule", "optimizer", "task")
+    checks = {
+        "budget": budget,
+        "evaluation": evaluation,
+        "checkpoint": checkpoint_settings,
+        "data": data_settings,
+        "selection": selection,
+        "precision": precision,
+    }
+    for key in (*wanted, *checks):
+        if not isinstance(config.get(key), Mapping):
+            raise UsageError(f"{key} is missing. `lossbench train --cfg job` shows what a config has.")
+    for key, check, values in (
+        ("", root_settings, {k: v for k, v in config.items() if k not in groups}),
+        *((key, check, config[key]) for key, check in checks.items()),
     ):
-        contract.check(check, config[key], key)
+        contract.check(check, values, key)
+        for name in contract.hyperparameters(check).keys() - values.keys():
+            raise UsageError(
+                f"{key}{key and '.'}{name} is missing. `lossbench train --cfg job` shows what a config has."
+            )
     device = resolve_device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
     config = {**config, "device": str(device), "budget": _budget(config["budget"])}
     if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
@@ -170,13 +181,15 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
             f"accumulation={config['accumulation']} does not divide batch_size={config['batch_size']}. "
             "batch_size is the whole batch; it is split into that many equal parts."
         )
-    for group in ("loss", "model", "dataset", "reduction", "schedule", "optimizer", "task"):
+    for group in wanted:
         _check_bind(json.dumps(config[group]), group)
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
             _check_bind(json.dumps(entry), f"{group}.{name}")
+    # Hydra does not say what was chosen from these groups. Their order counts, and variant=x is variant=[x].
+    lists = {group: list(config.get(group) or {}) for group in LIST_GROUPS}
+    config["choices"] = choices = {**config["choices"], **lists}
     run = _hash(config)
-    choices = config["choices"]
     outputs = Path(config["outputs"]).absolute()
     name = [choices["dataset"], choices["model"], choices["loss"], f"seed{config['seed']}-{run[:8]}"]
     return Prepared(config, run, outputs.joinpath("runs", *name), outputs, overrides)
