@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,6 +121,21 @@ class Mirror:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log is not None else []
         return next((line for line in reversed(lines) if line.startswith(WARNING)), "")
+
+
+@contextlib.contextmanager
+def mirrored(
+    folders: Sequence[Path], logger_config: Mapping[str, Any] | None, say: Callable[[str], None]
+) -> Iterator[Mirror | None]:
+    """Within, the folders are mirrored; at the end one line is said. Nothing at all where the config is None."""
+    if logger_config is None:
+        yield None
+        return
+    mirror = Mirror.start(folders, logger_config)
+    try:
+        yield mirror
+    finally:
+        say(mirror.close())
 
 
 def describe(markers: Sequence[Mapping[str, Any]], directory: Path) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from lossbench.errors import UsageError
 from lossbench.loggers import dashboard
-from lossbench.loggers.mirror import Mirror
+from lossbench.loggers.mirror import Mirror, mirrored
 from lossbench.loggers.run_files import is_mirrored, read_marker
 from lossbench.loggers.sync import sync
 from lossbench.loggers.wandb_mirror import best_of, resolved_mode
@@ -338,6 +338,17 @@ def test_sweep_and_two_mirrors(tmp_path):
     assert message.startswith("wandb: 3 offline runs in ") and first.process.returncode == 0
     codes = sorted((run.run.display_name[-14:], run.exit_code) for run in offline_runs(tmp_path))
     assert codes == [("seed0-0123abcd", 0), ("seed1-0123abcd", 0), ("seed2-0123abcd", 1)]
+
+
+def test_mirrored(tmp_path):
+    """What the command line uses: one line at the end, also where the training raises; nothing without a config."""
+    said = []
+    with mirrored([tmp_path], None, said.append) as nobody:
+        assert nobody is None
+    folder = whole_run(tmp_path)
+    with pytest.raises(RuntimeError, match="of the training"), mirrored([folder], options(tmp_path), said.append):
+        raise RuntimeError("of the training")
+    assert len(said) == 1 and said[0].startswith("wandb: offline run in ")
 
 
 def test_hanging_mirror_costs_nothing(tmp_path):
