@@ -96,6 +96,12 @@ class Source:
         generator = seeds.generator(self.seed, f"order/{epoch}")
         return torch.randperm(len(self.splits["train"]), generator=generator)[: self.steps_per_epoch * self.batch_size]
 
+    def examples(self, indices: Tensor) -> Batch:
+        """The training examples of these indices [*] as a batch [*, ...], not augmented. Of resident data only."""
+        flat = indices.flatten()
+        data = {name: t.index_select(0, flat).unflatten(0, indices.shape) for name, t in self._keep("train").items()}
+        return self._ready(data)
+
     def training(self, start: int = 0) -> Iterator[Batch]:
         """Batches without end, from step ``start`` on; incomplete last batches of an epoch are dropped."""
         for batch in self._resident_training(start) if self.resident else self._loaded_training(start):
