@@ -712,8 +712,11 @@ def _steps(limits: Mapping[str, Any], steps_per_epoch: int, batch_size: int) -> 
 def build_optimizer(
     config: Mapping[str, Any], model: nn.Module, loss_parameters: list[nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
+    from lossbench.optimizers.eager import skip_compiler
     from lossbench.optimizers.groups import parameter_groups
 
+    if not config["compile"]:
+        skip_compiler()
     make = bind(config["optimizer"], "optimizer")
     keywords = dict(make.keywords) if isinstance(make, partial) else {}
     groups = parameter_groups(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -21,7 +21,8 @@ from torch import Generator, Tensor, nn
 from lossbench import checkpoint, contract
 from lossbench.errors import UsageError, nearest
 from lossbench.metrics.collect import Collected, to_floats
-from lossbench.objective import Evaluation, Network, Objective
+from lossbench.objective import Evaluation, Network, Objective, divide
+from lossbench.optimizers.eager import plain_step
 from lossbench.source import Source
 
 CHECK_EVERY = 50  # steps between looks at the device's divergence flag where a look is a synchronisation
@@ -95,6 +96,7 @@ class Trainer:
         self.run, self.folder, self.settings = run, folder, settings
         self.model, self.objective, self.source = model, objective, source
         self.optimizer, self.schedule = optimizer, schedule
+        self.optimizer_step = plain_step(optimizer)
         self.params, self.state, self.generators = params, state, generators
         self.report, self.progress, self.stop = report, progress, stop
         self.device = source.device
@@ -151,11 +153,15 @@ class Trainer:
 
     def _gradients(self, batch: dict[str, Tensor], total_steps: int) -> Tensor:
         """Leave the gradients of the loss on the parameters; returns the loss."""
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         if self.settings.accumulation == 1:
             evaluation = self._evaluate_objective(batch, total_steps)
-            loss = evaluation.loss
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            if self.scaler is None:
+                evaluation.backward()
+            else:
+                self.scaler.scale(evaluation.loss).backward()
+            loss = divide(evaluation.total.detach(), evaluation.count)
         else:
             evaluation, loss = self._accumulate(batch, total_steps)
         self.new_state = evaluation.state
@@ -205,7 +211,7 @@ class Trainer:
             self.meter.guard(self.optimizer)
             if self.scaler is None:
                 self._clip()
-                self.optimizer.step()
+                self.optimizer_step()
             else:
                 if self.settings.clip_norm is not None:
                     self.scaler.unscale_(self.optimizer)
@@ -234,7 +240,7 @@ class Trainer:
             return loss
 
         try:
-            self.optimizer.step(cast(Callable[[], float], closure))
+            self.optimizer_step(closure)
         except Diverged:  # at a trial point, perhaps: the weights go back to those of the last good step
             torch._foreach_copy_([p.detach() for p in self.parameters], before)
             raise
