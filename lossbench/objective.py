@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -89,19 +89,6 @@ class Evaluation(NamedTuple):
     @property
     def loss(self) -> Tensor:
         return divide(self.total, self.count)
-
-    def backward(self) -> None:
-        """The gradient of the loss: that of the total, begun with 1 / count, so that the graph has no division."""
-        total, count = self.total, self.count
-        if isinstance(count, Tensor):
-            total.backward(divide(torch.ones_like(total), count))
-        else:
-            total.backward(_share(count, total.dtype, total.device))
-
-
-@lru_cache(maxsize=16)
-def _share(count: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(1 / count if count else 1.0, dtype=dtype, device=device)
 
 
 def divide(total: Tensor, count: Tensor | float) -> Tensor:

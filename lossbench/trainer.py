@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from lossbench import checkpoint, contract
 from lossbench.errors import UsageError, nearest
 from lossbench.metrics.collect import Collected, to_floats
-from lossbench.objective import Evaluation, Network, Objective, divide
+from lossbench.objective import Evaluation, Network, Objective
 from lossbench.optimizers.eager import plain_step
 from lossbench.source import Source
 
@@ -157,11 +157,8 @@ class Trainer:
             parameter.grad = None
         if self.settings.accumulation == 1:
             evaluation = self._evaluate_objective(batch, total_steps)
-            if self.scaler is None:
-                evaluation.backward()
-            else:
-                self.scaler.scale(evaluation.loss).backward()
-            loss = divide(evaluation.total.detach(), evaluation.count)
+            loss = evaluation.loss
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         else:
             evaluation, loss = self._accumulate(batch, total_steps)
         self.new_state = evaluation.state
