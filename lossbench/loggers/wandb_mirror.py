@@ -436,7 +436,7 @@ def follow(folders: Sequence[Path], inbox: Inbox, options: Options) -> None:
                 failures.append(time.monotonic())
                 if len(failures) >= FAILURES:
                     raise GaveUp(str(error)) from error
-                time.sleep(0.25 * 3 ** (len(failures) - 1))
+                time.sleep(options.poll * 3 ** len(failures))
                 restart_service()
                 for other in active:
                     other.forget()

@@ -276,7 +276,8 @@ def test_service_that_always_dies(tmp_path):
 def test_training_process_killed_then_resumed(tmp_path):
     """The run whose parent is gone is marked as crashed; resumed, the rows of the checkpoint on are not sent twice."""
     folder = new_folder(tmp_path)
-    append(folder, *ROWS[:2])
+    again = ROWS[1] | {"seconds": 0.2123456}  # the clock alone differs from the row that is written again
+    append(folder, ROWS[0], again)
     code = "import sys, time, tests.loggers.test_wandb as t; from pathlib import Path; outputs, folder = sys.argv[1:]\n"
     code += "m = t.Mirror.start([Path(folder)], t.options(outputs), poll=0.02, patience=0.2)\n"
     code += "print(m.process.pid, flush=True); time.sleep(60)"
@@ -291,16 +292,17 @@ def test_training_process_killed_then_resumed(tmp_path):
     parent.communicate()
     crashed = the_only_run(tmp_path)
     assert crashed.exit_code == 1 and crashed.summary["status"] == "interrupted" and len(crashed.rows()) == 2
+    old = read_marker(folder)["directory"]
     resumed = start(tmp_path, folder)
-    wait_for(lambda: rows_sent(folder) == 2)
+    wait_for(lambda: rows_sent(folder) == 2 and read_marker(folder)["directory"] != old)
     (folder / "new").write_text(json.dumps(ROWS[0]) + "\n")  # cut back to the checkpoint, as a resumed run does
     os.replace(folder / "new", folder / "metrics.jsonl")
     time.sleep(0.1)
-    append(folder, ROWS[1] | {"seconds": 0.2123456}, ROWS[2], TEST_ROW)  # the clock alone differs
+    append(folder, *ROWS[1:], TEST_ROW)
     end(folder)
     resumed.close(timeout=15)
     found = the_only_run(tmp_path)
-    assert found.rows() == dropped_nulls([*ROWS, TEST_ROW]) and found.exit_code == 0
+    assert found.rows() == dropped_nulls([ROWS[0], again, ROWS[2], TEST_ROW]) and found.exit_code == 0
 
 
 def test_failed_run_is_tried_again(tmp_path):
