@@ -237,9 +237,9 @@ def _overall(section: Section, report: Report, numbered: Callable[[], str]) -> s
     if section.overall is None:
         return ""
     words = (
-        "<p>Interquartile mean: the mean of the middle half of all runs, with a 95&nbsp;% stratified bootstrap interval, "
-        "which is too narrow for few seeds. Profile: how many of the runs score beyond each value; the band is a "
-        "pointwise 95&nbsp;% bootstrap.</p>"
+        "<p>Interquartile mean: the mean of the middle half of all runs, with a 95&nbsp;% stratified bootstrap "
+        "interval, which is too narrow for few seeds. Profile: how many of the runs score beyond each value; the band "
+        "is a pointwise 95&nbsp;% bootstrap.</p>"
     )
     words += "".join(f"<p>{escape(_capital(note))}.</p>" for note in section.overall_notes)
     shown = table(section.overall, "Interquartile means over the data sets", header=0)
@@ -277,10 +277,10 @@ def _tuning(section: Section, report: Report, numbered: Callable[[], str]) -> st
 def _times(section: Section) -> str:
     if not section.times.rows:
         return ""
+    selection = f"validation/{section.metric.rsplit('/', 1)[-1]}"
     words = (
-        f"<p>Steps until a run reaches the last validation/{escape(section.metric.rsplit('/', 1)[-1])} of the "
-        "baseline's run with the same seed. The median counts a run that never reaches it as infinitely late; no median: half of "
-        "the runs or more did not.</p>"
+        f"<p>Steps until a run reaches the last {escape(selection)} of the baseline's run with the same seed. The "
+        "median counts a run that never reaches it as infinitely late; no median: half of the runs or more did not.</p>"
     )
     header = 1 if section.times.columns[0] == "dataset" else 0
     return words + table(section.times, "Steps to the baseline's last validation score", header=header)
