@@ -19,8 +19,11 @@ USAGE = """lossbench: does this loss really help?
   lossbench train [key=value ...]       train one run; -m for a sweep over comma-separated values
   lossbench collect                     all runs into one table: results.csv, results.parquet
   lossbench compare --by loss           differences, paired by seed, with intervals and a verdict
+  lossbench report                      one self-contained HTML file: tables and plots
+  lossbench paper SLUG                  run a paper's claim: method against baseline over seeds, and the verdict
   lossbench list losses|papers|...      what there is
   lossbench show NAME                   one method: documentation, config, papers, tests, files
+  lossbench sync | dashboard            wandb: push what is not there yet; build the workspace that compares losses
 
 `lossbench train --help` shows the config groups; `lossbench COMMAND --help` the options of a command.
 """
@@ -172,6 +175,7 @@ def train_prepared(prepared: "Prepared") -> int:
     from lossbench import run
     from lossbench.display import Terminal, say
     from lossbench.interrupts import StopOnSignal
+    from lossbench.loggers.mirror import mirrored
     from lossbench.trainer import Interrupted
 
     found = prepared.record
@@ -180,7 +184,7 @@ def train_prepared(prepared: "Prepared") -> int:
         say(summary(found))
         return 0 if found["status"] == "completed" else 1
     terminal = Terminal(metric=prepared.config["selection"]["metric"] or run.default_metric(prepared.config))
-    with StopOnSignal() as stop:
+    with mirrored([prepared.folder], prepared.config["logger"]["wandb"], say), StopOnSignal() as stop:
         try:
             record = run.execute(prepared, terminal, stop)
         except Interrupted as interrupted:
@@ -316,12 +320,44 @@ def show_name(arguments: list[str]) -> int:
     return 0
 
 
+def report(arguments: list[str]) -> int:
+    """One HTML file with everything."""
+    from lossbench.results.report_command import run
+
+    return run(arguments)
+
+
+def paper(arguments: list[str]) -> int:
+    """A paper's claim, run: method against baselines over seeds."""
+    from lossbench.papers.command import run
+
+    return run(arguments)
+
+
+def sync(arguments: list[str]) -> int:
+    """Push to wandb what is not there yet."""
+    from lossbench.loggers.sync import main
+
+    return main(arguments)
+
+
+def dashboard(arguments: list[str]) -> int:
+    """The wandb workspace whose panels compare losses."""
+    from lossbench.loggers.dashboard import main
+
+    return main(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "collect": collect,
     "compare": compare,
+    "report": report,
+    "paper": paper,
     "list": list_names,
     "show": show_name,
+    "sync": sync,
+    "dashboard": dashboard,
 }
 
 if __name__ == "__main__":
