@@ -37,6 +37,7 @@ LIST_GROUPS = ("variant", "augmentation", "regularizer")
 NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit")
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
+YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
 
 
 class Watcher(Protocol):
@@ -470,7 +471,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         parts = build(config, device)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
         metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
-        checkpoint.write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        checkpoint.write_atomically(folder / "config.yaml", yaml.dump(config, Dumper=YAML, sort_keys=False).encode())
         (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
         watcher.started(prepared, resume["step"] if resume else None)
 
