@@ -71,6 +71,20 @@ class Network(NamedTuple):
 
         return Network(part("body"), part("head"), forward, parameters)
 
+    def under_autocast(self, device_type: str, dtype: torch.dtype | None) -> "Network":
+        """The network whose passes run in mixed precision; itself where no type is given."""
+        if dtype is None:
+            return self
+
+        def within(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            def cast(inputs: Tensor) -> Tensor:
+                with torch.autocast(device_type, dtype=dtype):
+                    return part(inputs)
+
+            return cast
+
+        return Network(within(self.body), within(self.head), within(self.forward), self.model_parameters)
+
 
 class Evaluation(NamedTuple):
     """What the objective returns. The loss of a step is total / count; both add over micro-batches and ranks.

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,24 @@ class Diverged(Exception):
 
 class Interrupted(Exception):
     """The run was asked to stop; its checkpoint is written."""
+
+
+def improves(row: Mapping[str, float], best: Mapping[str, float], selection: tuple[str, str]) -> bool:
+    """Whether an evaluation is better than the best one so far, by the selection's metric on the validation split.
+
+    Raises UsageError where that is not measured.
+    """
+    metric, direction = selection
+    key = f"validation/{metric}"
+    if key not in row:
+        known = [k.removeprefix("validation/") for k in row if k.startswith("validation/")]
+        raise UsageError(
+            f"selection.metric={metric} is not measured on the validation split"
+            f"{nearest(metric, known) or '.'} There are: {', '.join(known)}."
+        )
+    if not best or math.isnan(best[key]):
+        return True
+    return row[key] > best[key] if direction == "higher" else row[key] < best[key]
 
 
 class Trainer:
@@ -127,19 +144,7 @@ class Trainer:
         network = Network.of(self.model)
         if self.settings.compile:
             network = network._replace(body=torch.compile(network.body), head=torch.compile(network.head))
-        if self.settings.autocast is None:
-            return network
-        autocast = partial(torch.autocast, self.device.type, dtype=self.settings.autocast)
-
-        def within(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-            def cast(inputs: Tensor) -> Tensor:
-                with autocast():
-                    return part(inputs)
-
-            return cast
-
-        body, head, forward = map(within, network[:3])
-        return Network(body, head, forward, network.model_parameters)
+        return network.under_autocast(self.device.type, self.settings.autocast)
 
     def _supports_skip(self) -> bool:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
@@ -268,7 +273,7 @@ class Trainer:
     def _check_selection(self) -> None:
         """A selection metric that is not measured is refused before step 0; that of the task is known to be."""
         if self.settings.selection[0] != self.objective.task.selection[0]:
-            self._improves(self.measure("validation"))
+            improves(self.measure("validation"), {}, self.settings.selection)
 
     def _check_weights(self) -> None:
         """A last step with a finite loss can still have had a gradient that was not."""
@@ -360,24 +365,11 @@ class Trainer:
         }
         with self._averaged():
             row |= self.measure("validation")
-            if self._improves(row):
+            if improves(row, self.best, self.settings.selection):
                 self.best = row
                 self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.last_row = row
         self.report(row)
-
-    def _improves(self, row: Mapping[str, float]) -> bool:
-        metric, direction = self.settings.selection
-        key = f"validation/{metric}"
-        if key not in row:
-            known = [k.removeprefix("validation/") for k in row if k.startswith("validation/")]
-            raise UsageError(
-                f"selection.metric={metric} is not measured on the validation split"
-                f"{nearest(metric, known) or '.'} There are: {', '.join(known)}."
-            )
-        if not self.best or math.isnan(self.best[key]):
-            return True
-        return row[key] > self.best[key] if direction == "higher" else row[key] < self.best[key]
 
     def _test(self) -> dict[str, float]:
         """The test split is read here, once, with the weights chosen on validation; they stay in the model."""
