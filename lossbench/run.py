@@ -143,34 +143,31 @@ def selection(*, metric: str | None, direction: Literal["higher", "lower"] | Non
 def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, loss_scaling: bool) -> None: ...
 
 
+SETTINGS = {
+    "budget": budget,
+    "evaluation": evaluation,
+    "checkpoint": checkpoint_settings,
+    "data": data_settings,
+    "selection": selection,
+    "precision": precision,
+}
+
+
 def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bool = True) -> Prepared:
     """Check a resolved config, canonicalise it, and name the run. Writes nothing. Raises UsageError.
 
     ``here`` is False for a run of another machine: its device is not looked for on this one.
     """
-    nodes = ("budget", "evaluation", "checkpoint", "data", "selection", "choices", "logger", "search")
-    groups = {*nodes, *GROUPS, *LIST_GROUPS}
+    groups = {*SETTINGS, "choices", "logger", "search", *GROUPS, *LIST_GROUPS}
     wanted = ("loss", "model", "dataset", "reduction", "schedule", "optimizer", "task")
-    checks = {
-        "budget": budget,
-        "evaluation": evaluation,
-        "checkpoint": checkpoint_settings,
-        "data": data_settings,
-        "selection": selection,
-        "precision": precision,
-    }
-    for key in (*wanted, *checks):
+    for key in (*wanted, *SETTINGS):
         if not isinstance(config.get(key), Mapping):
             raise UsageError(f"{key} is missing. `lossbench train --cfg job` shows what a config has.")
-    for key, check, values in (
-        ("", root_settings, {k: v for k, v in config.items() if k not in groups}),
-        *((key, check, config[key]) for key, check in checks.items()),
-    ):
-        contract.check(check, values, key)
-        for name in contract.hyperparameters(check).keys() - values.keys():
-            raise UsageError(
-                f"{key}{key and '.'}{name} is missing. `lossbench train --cfg job` shows what a config has."
-            )
+    root = {key: value for key, value in config.items() if key not in groups}
+    contract.check(root_settings, {"seed": root.get("seed", 0)}, "")
+    _check_settings(
+        json.dumps({"": {**root, "seed": 0} if "seed" in root else root, **{k: config[k] for k in SETTINGS}})
+    )
     device = resolve_device(config["device"]) if here or config["device"] == "auto" else _named_device(config["device"])
     config = {**config, "device": str(device), "budget": _budget(config["budget"])}
     if config["evaluation"]["steps"] is None and config["evaluation"]["epochs"] is None:
@@ -187,6 +184,10 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
             _check_bind(json.dumps(entry), f"{group}.{name}")
+    if config["logger"]["wandb"] is not None:
+        from lossbench.loggers import mirror
+
+        contract.check(mirror.wandb, config["logger"]["wandb"], "logger.wandb")
     # Hydra does not say what was chosen from these groups. Their order counts, and variant=x is variant=[x].
     lists = {group: list(config.get(group) or {}) for group in LIST_GROUPS}
     config["choices"] = choices = {**config["choices"], **lists}
@@ -282,9 +283,24 @@ def bind(config: Mapping[str, Any], key: str) -> Callable:
     return partial(function, **values)
 
 
+# Both are cached: a sweep has thousands of runs, and few different entries of a group.
+
+
+@cache
+def _check_settings(config: str) -> None:
+    """What is no method: the settings at the root of the config, '', and those in nodes of their own."""
+    for key, values in json.loads(config).items():
+        check = SETTINGS.get(key, root_settings)
+        contract.check(check, values, key)
+        for name in contract.hyperparameters(check).keys() - values.keys():
+            raise UsageError(
+                f"{key}{key and '.'}{name} is missing. `lossbench train --cfg job` shows what a config has."
+            )
+
+
 @cache
 def _check_bind(config: str, key: str) -> None:
-    """``bind`` for its checks alone. Cached: a sweep has thousands of runs, and few different entries of a group."""
+    """``bind`` for its checks alone."""
     bind(json.loads(config), key)
 
 
