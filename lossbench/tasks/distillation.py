@@ -20,8 +20,15 @@ class Distillation(Classification):
         super().__init__(dataset, device)
         self._teacher = teacher.requires_grad_(False).eval().to(device)
         self._body, self._head = cast(nn.Module, teacher.body), cast(nn.Module, teacher.head)
-        with torch.no_grad():
-            outputs = self._teacher(torch.zeros(1, *dataset.input_shape, device=device)).shape[-1]
+        shape = dataset.input_shape
+        try:
+            with torch.no_grad():
+                outputs = self._teacher(torch.zeros(1, *shape, device=device)).shape[-1]
+        except RuntimeError:
+            raise UsageError(
+                f"task.teacher cannot read inputs of shape {list(shape)}, which this data set has. "
+                "Choose a teacher that was trained on the same data set."
+            ) from None
         if outputs != dataset.num_outputs:
             raise UsageError(
                 f"task.teacher has {outputs} outputs, but the data set has {dataset.num_outputs} classes. "
