@@ -143,7 +143,7 @@ def selection(*, metric: str | None, direction: Literal["higher", "lower"] | Non
 def precision(*, autocast: Literal["bfloat16", "float16"] | None, tf32: bool, loss_scaling: bool) -> None: ...
 
 
-SETTINGS = {
+SETTINGS: dict[str, Callable] = {
     "budget": budget,
     "evaluation": evaluation,
     "checkpoint": checkpoint_settings,
@@ -290,7 +290,7 @@ def bind(config: Mapping[str, Any], key: str) -> Callable:
 def _check_settings(config: str) -> None:
     """What is no method: the settings at the root of the config, '', and those in nodes of their own."""
     for key, values in json.loads(config).items():
-        check = SETTINGS.get(key, root_settings)
+        check: Callable = SETTINGS.get(key, root_settings)
         contract.check(check, values, key)
         for name in contract.hyperparameters(check).keys() - values.keys():
             raise UsageError(
