@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,23 @@ NAME = re.compile(r"checkpoint-(\d+)\.pt")
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Either the old content or the new one is at ``path``, whenever the power goes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _write_all({path: content})
+
+
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """As above, and no file is touched before all of them are on the disk: it may be full."""
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, content in contents.items():
+            with open(temporaries[path], "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -46,8 +54,7 @@ def write(path: Path, payload: dict[str, Any]) -> Path:
     buffer = io.BytesIO()
     torch.save(payload, buffer)
     content = buffer.getvalue()
-    write_atomically(digest_path(path), hashlib.sha256(content).hexdigest().encode())
-    write_atomically(path, content)
+    _write_all({digest_path(path): hashlib.sha256(content).hexdigest().encode(), path: content})
     return path
 
 
@@ -91,7 +98,8 @@ def latest(
 
 def checkpoints(folder: Path) -> list[Path]:
     """From the oldest to the newest."""
-    return sorted(path for path in folder.glob("checkpoint-*.pt") if NAME.fullmatch(path.name))
+    found = {path: NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*.pt")}
+    return sorted((path for path in found if found[path]), key=lambda path: int(found[path][1]))  # type: ignore[index]
 
 
 def remove_torn(folder: Path) -> None:
