@@ -54,6 +54,11 @@ class Source:
         self.steps_per_epoch = len(dataset.train) // batch_size
         self.mean, self.std = (_per_channel(t, dataset.input_shape, device) for t in (dataset.mean, dataset.std))
         self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+        if resident and not all(isinstance(split.inputs, Tensor) for split in self.splits.values()):
+            raise UsageError(
+                "data.resident=true: this data set reads its inputs one at a time, they are not in memory. "
+                "Choose data.resident=null, or have the data set load them where it can (dataset.in_memory)."
+            )
         self.resident = self._fits() if resident is None else resident
         self.kept: dict[str, Batch] = {}
 
