@@ -28,7 +28,8 @@ class LossbenchSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from lossbench.sweep.command import sweep
 
-        return sweep(arguments, self.hydra_context, self.task_function, self.config, **self.options)
+        assert self.hydra_context is not None and self.config is not None
+        return sweep(arguments, self.hydra_context, self.config, **self.options)
 
 
 class LocalLauncher(Launcher):

@@ -139,14 +139,9 @@ def _deferred(argument: str) -> str:
 
 
 def job(config: Any) -> None:
-    """What Hydra calls: for a single run, and on a cluster for one run of a frozen plan."""
+    """What Hydra calls for a single run; for a sweep it calls the sweeper, hydra_plugins/lossbench_plugins.py."""
     try:
-        if "plan" in config:
-            from lossbench.sweep import plan
-
-            outcomes.append(train_prepared(plan.read(Path(config.plan.file))[config.plan.index]))
-        else:
-            outcomes.append(train_one(config))
+        outcomes.append(train_one(config))
     except Exception as error:  # kept from Hydra, which would print it in its own way
         outcomes.append(error)
 

@@ -1,145 +1,210 @@
-"""`lossbench train -m`: plan, say what is about to happen, run what is not finished, list what failed."""
+"""`lossbench train -m`: plan, say what is about to happen, run what is not finished, list what failed.
+
+Exit codes: 0 every run completed; 1 not every run did; 2 the plan was refused; 130 interrupted.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import cli
 from lossbench.display import say
 from lossbench.errors import UsageError
-from lossbench.run import Prepared, without_seed
+from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
 from lossbench.sweep.display import SweepDisplay, duration, headline
+from lossbench.sweep.local import Display, LocalLauncher, Server
+from lossbench.sweep.plan import Plan
 
 LOCAL = "hydra_plugins.lossbench_plugins.LocalLauncher"
+MISSING = "hydra_plugins.lossbench_plugins.MissingLauncher"
+
+Record = dict[str, Any]
 
 
 def sweep(
-    arguments: Sequence[str],
-    hydra_context: HydraContext,
-    task_function: TaskFunction,
-    config: DictConfig,
-    *,
-    dry_run: bool = False,
-) -> list[dict[str, Any]]:
+    arguments: Sequence[str], hydra_context: HydraContext, config: DictConfig, *, dry_run: bool = False
+) -> list[Record]:
     """Returns the records of all runs of the plan that have ended, earlier ones too."""
-    plan = plans.make_plan(arguments, hydra_context.config_loader)
-    if not plan.runs:
-        raise UsageError("this sweep has no runs.")
-    pending = select(plan.pending(), plan.runs[0].config["retry"])
-    done = len(plan.runs) - len(plan.pending())
-    for line in announcement(plan, pending, done):
-        say(line)
-    if dry_run:
-        return []
-    first = plan.runs[0]
-    folder = first.outputs / "sweeps" / plan.name
-    path = plans.write(plan, folder)
-    if pending:
-        launch(path, plan, pending, done, hydra_context, task_function, config)
+    launcher = OmegaConf.to_container(config.hydra.launcher, resolve=False)
+    assert isinstance(launcher, dict)
+    if launcher["_target_"] == MISSING:
+        raise UsageError(
+            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} needs the extra packages of clusters. "
+            "Install them: pip install 'lossbench[cluster]'"
+        )
+    is_local = launcher["_target_"] == LOCAL
+    server = Server() if is_local and not dry_run else None  # it starts while the plan is made
+    try:
+        plan = plans.make_plan(arguments, hydra_context.config_loader, here=is_local)
+        if not plan.runs:
+            raise UsageError(f"this sweep has no runs. {_left_out(plan)}".strip())
+        found = [prepared.record for prepared in plan.runs]
+        pending = select(plan, found)
+        for line in announcement(plan, found, pending):
+            say(line)
+        if dry_run:
+            return []
+        path = plans.write(plan, plan.runs[0].outputs / "sweeps" / plan.name)
+        code = 0
+        if pending:
+            code = launch(path, plan, pending, launcher, server, hydra_context, config)
+            server = None
+    finally:
+        if server is not None:
+            server.close(at_once=True)
     records = [record for prepared in plan.runs if (record := prepared.record) is not None]
     for line in closing(plan, records):
         say(line)
     unfinished = len(records) < len(plan.runs) or any(record["status"] != "completed" for record in records)
-    cli.outcomes.append(1 if unfinished else 0)
+    cli.outcomes.append(max(code, int(unfinished)))
     return records
 
 
-def select(pending: list[Prepared], retry: str | None) -> list[Prepared]:
-    """With retry=failed only the runs that failed before."""
-    return [p for p in pending if p.record is not None] if retry == "failed" else pending
+def select(plan: Plan, found: Sequence[Record | None]) -> dict[int, Prepared]:
+    """{line of the plan: run} to do: what is not finished; with retry=failed only what failed before."""
+    from lossbench.results.record import FINISHED
+
+    only_failed = plan.runs[0].config["retry"] == "failed"
+    return {
+        line: prepared
+        for line, (prepared, record) in enumerate(zip(plan.runs, found, strict=True))
+        if (not only_failed if record is None else record["status"] not in FINISHED or record["run"] != prepared.run)
+    }
 
 
 def launch(
     path: Path,
-    plan: plans.Plan,
-    pending: list[Prepared],
-    done: int,
+    plan: Plan,
+    pending: Mapping[int, Prepared],
+    launcher: Mapping[Any, Any],
+    server: Server | None,
     hydra_context: HydraContext,
-    task_function: TaskFunction,
     config: DictConfig,
-) -> None:
-    first = plan.runs[0].config
-    launcher = config.hydra.launcher
-    if launcher._target_ == LOCAL:
-        from lossbench.sweep.local import LocalLauncher
+) -> int:
+    """Returns 130 where it was interrupted, else 0."""
+    display = SweepDisplay(len(pending), len(plan.runs) - len(pending))
+    watchers = Watchers([display, *followers(plan)])
+    try:
+        if launcher["_target_"] != LOCAL:
+            from lossbench.sweep import cluster
 
-        display = SweepDisplay(len(pending), done)
-        options = {key: value for key, value in OmegaConf.to_container(launcher).items() if key != "_target_"}  # type: ignore[union-attr]
-        local = LocalLauncher(path, display, fail_fast=first["fail_fast"], time_limit=first["time_limit"], **options)
-        try:
-            local.run(pending)
-        finally:
+            cluster.launch(path, pending, watchers, hydra_context, config)
+            return 0
+        first = plan.runs[0].config
+        options = {str(key): value for key, value in launcher.items() if key != "_target_"}
+        limits = {key: first[key] for key in ("fail_fast", "time_limit")}
+        local = LocalLauncher(path, watchers, **limits, **options)
+        local.run(pending, server)
+        return 130 if local.interrupted else 0
+    finally:
+        watchers.close()
+
+
+def followers(plan: Plan) -> list[Display]:
+    """Whoever else follows the runs of a sweep, beside the display; here a logger is hooked in. ``plan.name`` is the
+    group of its runs."""
+    return []
+
+
+class Watchers:
+    """Several displays as one."""
+
+    def __init__(self, displays: Sequence[Display]):
+        self.displays = displays
+
+    def started(self, prepared: Prepared) -> None:
+        for display in self.displays:
+            display.started(prepared)
+
+    def progress(self, prepared: Prepared, step: int, total: int) -> None:
+        for display in self.displays:
+            display.progress(prepared, step, total)
+
+    def ended(self, prepared: Prepared, record: Mapping[str, Any]) -> None:
+        for display in self.displays:
+            display.ended(prepared, record)
+
+    def warn(self, text: str) -> None:
+        for display in self.displays:
+            display.warn(text)
+
+    def refresh(self) -> None:
+        for display in self.displays:
+            display.refresh()
+
+    def close(self) -> None:
+        for display in self.displays:
             display.close()
-    else:
-        from hydra.core.plugins import Plugins
-
-        position = {prepared.run: i for i, prepared in enumerate(plan.runs)}
-        engine = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-        jobs = [[f"+plan.file={path}", f"+plan.index={position[prepared.run]}"] for prepared in pending]
-        engine.launch(jobs, initial_job_idx=0)
 
 
-def announcement(plan: plans.Plan, pending: Sequence[Prepared], done: int) -> list[str]:
+# --- what is said ------------------------------------------------------------------------------------------------
+
+
+def announcement(plan: Plan, found: Sequence[Record | None], pending: Mapping[int, Prepared]) -> list[str]:
     """What is about to happen: runs, what is done, how long, how many seeds a verdict needs."""
+    from lossbench.results.record import FINISHED
+
+    done = sum(record is not None and record["status"] in FINISHED for record in found)
     lines = [f"sweep {plan.name}: {len(plan.runs)} runs, {done} finished before, {len(pending)} to do"]
     if plan.swept:
         lines.append(f"swept: {', '.join(plan.swept)}")
+    if plan.trials:
+        lines.append(f"search: {plan.trials} trials for each of {plan.arms} configurations")
+    if plan.repeated:
+        lines.append(f"{plan.repeated} settings come to a run that is there already, which is done once")
     if plan.skipped:
-        lines.append(f"left out, because the task cannot host them: {', '.join(plan.skipped)}")
-    seconds = [estimate for prepared in pending if (estimate := estimated_seconds(prepared)) is not None]
-    if seconds and len(seconds) == len(pending):
-        lines.append(f"estimated: {duration(sum(seconds))} of training, one run after another")
-    elif pending:
-        known = f"{len(seconds)} of {len(pending)}" if seconds else "none"
-        lines.append(f"estimated: unknown, finished runs of the same kind exist for {known}")
+        lines.append(_left_out(plan))
+    lines += estimate(pending) if pending else []
     lines += seeds_needed(plan)
     return lines
 
 
-def seeds_needed(plan: plans.Plan) -> list[str]:
+def _left_out(plan: Plan) -> str:
+    if not plan.skipped:
+        return ""
+    return "left out: " + ", ".join(f"{choice} ({reason})" for choice, reason in plan.skipped.items())
+
+
+def seeds_needed(plan: Plan) -> list[str]:
     from lossbench.results.statistics import seeds_needed as needed
 
-    seeds = {prepared.config["seed"] for prepared in plan.runs}
-    arms = {without_seed(prepared.config) for prepared in plan.runs}
-    if len(arms) < 2:
+    if plan.arms < 2:
         return []
-    number = needed(0.05, len(arms) - 1)
+    seeds = {prepared.config["seed"] for prepared in plan.runs}
+    number = needed(0.05, plan.arms - 1)
     enough = "enough" if len(seeds) >= number else "too few for any difference to be significant"
     return [
-        f"seeds: {len(seeds)}; comparing {len(arms)} configurations at 5 % (Holm) needs {number} before the exact "
+        f"seeds: {len(seeds)}; comparing {plan.arms} configurations at 5 % (Holm) needs {number} before the exact "
         f"test can reject: {enough}"
     ]
 
 
-_rates: dict[Path, dict[tuple, list[float]]] = {}
+def estimate(pending: Mapping[int, Prepared]) -> list[str]:
+    """How long, from finished runs of the same data, model, budget and device: their mean wall time."""
+    from lossbench.results.collect import records
 
-
-def estimated_seconds(prepared: Prepared) -> float | None:
-    """From finished runs of the same data, model and device: their mean wall time for each step, times the steps."""
-    if prepared.outputs not in _rates:
-        _rates[prepared.outputs] = {}
-        from lossbench.results.collect import records
-
-        for record in records(prepared.outputs):
-            if record["status"] == "completed" and record["steps"]:
-                kind = _kind(record["config"])
-                _rates[prepared.outputs].setdefault(kind, []).append(record["time"]["wall_seconds"])
-    found = _rates[prepared.outputs].get(_kind(prepared.config))
-    return sum(found) / len(found) if found else None
+    times: dict[tuple, list[float]] = {}
+    for record in records(next(iter(pending.values())).outputs):
+        if record["status"] == "completed":
+            times.setdefault(_kind(record["config"]), []).append(record["time"]["wall_seconds"])
+    means = {kind: sum(seconds) / len(seconds) for kind, seconds in times.items()}
+    known = [means[kind] for prepared in pending.values() if (kind := _kind(prepared.config)) in means]
+    if len(known) == len(pending):
+        return [f"estimated: {duration(sum(known))}, one run after another"]
+    part = f"{len(known)} of {len(pending)}" if known else "none"
+    return [f"estimated: unknown, finished runs of the same kind exist for {part}"]
 
 
 def _kind(config: Mapping[str, Any]) -> tuple:
     choices, budget = config["choices"], config["budget"]
-    return (choices["dataset"], choices["model"], config["device"], config["threads"], tuple(budget.values()))
+    return (choices["dataset"], choices["model"], config["device"], config["threads"], *budget.values())
 
 
-def closing(plan: plans.Plan, records: Sequence[Mapping[str, Any]]) -> list[str]:
+def closing(plan: Plan, records: Sequence[Record]) -> list[str]:
     """Counts, then every run that failed or diverged with its folder and first line."""
     counts: dict[str, int] = {}
     for record in records:
@@ -153,4 +218,6 @@ def closing(plan: plans.Plan, records: Sequence[Mapping[str, Any]]) -> list[str]
             lines.append(f"  {record['status']}: {outputs / record['folder']}\n    {headline(record)}")
     if any(record["status"] in ("failed", "timed_out") for record in records):
         lines.append("retry=failed runs just the failed ones again")
+    if missing:
+        lines.append("the same command goes on with the rest")
     return lines

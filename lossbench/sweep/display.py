@@ -1,5 +1,6 @@
 """What a person sees of a sweep: a live table on a terminal, one line for each finished run in a pipe."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -9,9 +10,11 @@ from typing import Any
 from lossbench.display import say
 from lossbench.run import Prepared
 
+SHOWN = 16  # running runs in the live table
+
 
 class SweepDisplay:
-    """total: runs to do; metric: the test metric to show, such as 'test/accuracy'; None: the first there is."""
+    """total: runs to do; done_before: runs of the plan that were finished already."""
 
     def __init__(self, total: int, done_before: int):
         self.total, self.done_before = total, done_before
@@ -19,10 +22,13 @@ class SweepDisplay:
         self.running: dict[str, tuple[int, int]] = {}
         self.started_at = time.monotonic()
         self.live: Any = None
+        self.deaf = False  # whoever read our output has gone away
         if sys.stdout.isatty():
+            from rich.console import Console
             from rich.live import Live
 
-            self.live = Live(self._table(), refresh_per_second=4, transient=True)
+            console = Console(highlight=False, markup=False, emoji=False, legacy_windows=False)
+            self.live = Live(self._table(), console=console, refresh_per_second=4, transient=True)
             self.live.start()
 
     def started(self, prepared: Prepared) -> None:
@@ -35,17 +41,24 @@ class SweepDisplay:
         self.running.pop(prepared.name, None)
         self.counts[record["status"]] += 1
         number = sum(self.counts.values())
-        line = f"[{number}/{self.total}] {record['status']:9} {prepared.name}  {headline(record)}".rstrip()
-        if self.live is None:
-            say(line)
-        else:
-            self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._say(f"[{number}/{self.total}] {record['status']:9} {prepared.name}  {headline(record)}".rstrip())
 
     def warn(self, text: str) -> None:
         if self.live is None:
             print(f"lossbench: {text}", file=sys.stderr, flush=True)
         else:
-            self.live.console.print(f"lossbench: {text}", markup=False, highlight=False, soft_wrap=True)
+            self._say(f"lossbench: {text}")
+
+    def _say(self, text: str) -> None:
+        """A reader who goes away (such as `| head`) must not end the sweep."""
+        if self.live is not None:
+            self.live.console.print(printable(text), soft_wrap=True)
+        elif not self.deaf:
+            try:
+                say(text)
+            except BrokenPipeError:
+                self.deaf = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def refresh(self) -> None:
         if self.live is not None:
@@ -53,31 +66,48 @@ class SweepDisplay:
 
     def close(self) -> None:
         if self.live is not None:
+            self.running.clear()
             self.live.stop()
             self.live = None
+
+    def _left(self) -> float | None:
+        """Seconds until all is done, if the rest goes as what is done did; a running run counts by its progress."""
+        ended = sum(self.counts.values())
+        parts = ended + sum(step / total for step, total in self.running.values() if total)
+        passed = time.monotonic() - self.started_at
+        return passed / parts * (self.total - parts) if parts else None
 
     def _table(self) -> Any:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(show_header=False, box=None)
+        table = Table.grid()
         ended = sum(self.counts.values())
-        eta = ""
-        if ended:
-            left = (time.monotonic() - self.started_at) / ended * (self.total - ended)
-            eta = f"   about {duration(left)} left"
-        states = "  ".join(f"{status} {count}" for status, count in sorted(self.counts.items()))
-        table.add_row(Text(f"{ended}/{self.total} runs  {states}{eta}"))
-        for name, (step, total) in list(self.running.items())[:16]:
-            part = f"{100 * step // total:3d} %" if total else "  ..."
-            table.add_row(Text(f"  {part}  {name}"))
+        left = self._left()
+        before = f" and {self.done_before} before" if self.done_before else ""
+        states = [f"{count} {status}" for status, count in sorted(self.counts.items())]
+        states += [f"{len(self.running)} running"] if self.running else []
+        states += [f"about {duration(left)} left"] if left is not None else []
+        table.add_row(Text(f"{ended}/{self.total} runs{before}: {', '.join(states) or 'starting'}", no_wrap=True))
+        for name, (step, total) in list(self.running.items())[:SHOWN]:
+            part = f"{100 * step // total:3d} %" if total else "     "
+            table.add_row(Text(f"  {part}  {printable(name)}", no_wrap=True, overflow="ellipsis"))
+        if len(self.running) > SHOWN:
+            table.add_row(Text(f"         and {len(self.running) - SHOWN} more"))
         return table
+
+
+def printable(text: str) -> str:
+    """What standard output can encode."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def headline(record: Mapping[str, Any]) -> str:
     """The most telling number of a record, or the first line of its error."""
     if record["error"] is not None:
-        return f"{record['error']['type']}: {record['error']['message'].splitlines()[0] if record['error']['message'] else ''}"  # fmt: skip
+        lines = record["error"]["message"].splitlines() or [""]
+        return f"{record['error']['type']}: {lines[0]}"
     tests = [(key, value) for key, value in record["best"].items() if key.startswith("test/")]
     return f"{tests[0][0]} {tests[0][1]:.4g}" if tests and tests[0][1] is not None else ""
 

@@ -1,37 +1,40 @@
-"""The local launcher: one process a run, forked from a server that has torch imported.
+"""The local launcher: one process a run, forked from a server that has torch imported (lossbench/sweep/server.py).
 
-A run that raises, hangs, is killed or crashes is its own loss only. No worker outlives its parent: the kernel ends it
-with the server (Linux), and the server ends with the parent.
+A run that raises, hangs, is killed or crashes is its own loss only. No worker outlives its parent: the kernel ends the
+server with the parent and the workers with the server (Linux); elsewhere each of them looks after its parent itself.
 """
 
 import contextlib
-import ctypes
-import multiprocessing
+import datetime
+import json
 import os
+import select
 import signal
+import subprocess
 import sys
+import tempfile
+import threading
 import time
-import traceback
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lossbench.errors import RunError, UsageError
+from lossbench.errors import Busy, RunError, UsageError
 from lossbench.results import record as records
-from lossbench.run import Prepared, execute
-from lossbench.trainer import Interrupted
+from lossbench.run import Prepared, locked
+from lossbench.sweep import server
 
-PLAN_VARIABLE = "LOSSBENCH_PLAN"  # tells the server which plan's data to have in memory
-PROGRESS_SECONDS = 0.5
-KILL_AFTER_SECONDS = 10.0  # between asking a worker to stop and killing it
+Slot = tuple[str | None, int]  # (value of CUDA_VISIBLE_DEVICES or None, number)
+
+MOST_RESTARTS = 3  # of the server in a row, without a run that ended in between
+LOOK_AGAIN_SECONDS = 1.0  # at a run that another process is working on
+TAIL = 20  # lines of what a crashed run has printed, for its record
 
 
 class Display(Protocol):
-    """Whoever shows a sweep."""
+    """Whoever follows a sweep: its own display, a logger."""
 
     def started(self, prepared: Prepared) -> None: ...
 
@@ -43,104 +46,115 @@ class Display(Protocol):
 
     def refresh(self) -> None: ...
 
+    def close(self) -> None: ...
+
+
+class Quiet:
+    """Nobody follows."""
+
+    def started(self, prepared: Prepared) -> None: ...
+
+    def progress(self, prepared: Prepared, step: int, total: int) -> None: ...
+
+    def ended(self, prepared: Prepared, record: Mapping[str, Any]) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Job:
+    """A run to do: its line in the plan, and which attempt at it this is."""
+
+    line: int
+    prepared: Prepared
+    attempt: int = 1
+    not_before: float = 0.0
+
 
 @dataclass
 class Worker:
-    prepared: Prepared
-    process: ForkServerProcess
-    pipe: Connection
-    slot: tuple[str | None, int]
-    attempt: int
-    started: float = field(default_factory=time.monotonic)
+    job: Job
+    slot: Slot
+    record_before: tuple[int, int] | None  # what told the record of an earlier attempt from a new one
+    started: float | None = None  # None until the server has forked it
+    step: int = 0
     asked_to_stop: float | None = None
+    killed: bool = False
     timed_out: bool = False
-    refused: str | None = None  # a usage error that only showed when the run was built
+    refused: str = ""
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends (Linux); the parent is the server."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+class Server:
+    """The server's process, as its parent holds it."""
 
+    def __init__(self) -> None:
+        # Its own environment: a pool of threads that was started in the server would hang in a forked worker.
+        single = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+        code = f"import sys; sys.path[:] = {sys.path!r}; from lossbench.sweep.server import main; main({os.getpid()})"
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])  # until it ignores them
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, "lossbench-sweep"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.printed,
+                env={**os.environ, **single},
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.commands, self.messages = self.process.stdin, self.process.stdout.fileno()
+        self.received = b""
 
-class _Messages:
-    """The worker's watcher: sends progress to the parent, seldom enough to cost nothing."""
+    def tell(self, command: Mapping[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its end is seen where its messages are read
+            self.commands.write(json.dumps(command).encode() + b"\n")
+            self.commands.flush()
 
-    def __init__(self, pipe: Connection):
-        self.pipe = pipe
-        self.next = 0.0
+    def wait(self, seconds: float) -> list[dict[str, Any]] | None:
+        """The messages that come within this time; None when the server has ended."""
+        ready, _, _ = select.select([self.messages], [], [], seconds)
+        if not ready:
+            return []
+        content = os.read(self.messages, 65536)
+        if not content:
+            return None
+        *lines, self.received = (self.received + content).split(b"\n")
+        return [json.loads(line) for line in lines]
 
-    def _send(self, message: tuple) -> None:
+    def close(self, at_once: bool = False) -> None:
+        """End the server, and with it every worker that is left."""
+        if at_once:
+            self.process.kill()
         with contextlib.suppress(OSError):
-            self.pipe.send(message)
+            self.commands.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
-    def started(self, prepared: Prepared, resumed_at: int | None) -> None: ...
-
-    def row(self, row: dict[str, Any]) -> None: ...
-
-    def progress(self, step: int, total: int) -> None:
-        now = time.monotonic()
-        if now >= self.next:
-            self.next = now + PROGRESS_SECONDS
-            self._send(("progress", step, total))
-
-    def warn(self, text: str) -> None:
-        self._send(("warn", text))
-
-
-def work(prepared: Prepared, pipe: Connection, environment: Mapping[str, str]) -> None:
-    """A worker's whole life."""
-    die_with_parent()
-    if os.getppid() == 1:  # the server died before the request to the kernel
-        os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    stopping = False
-
-    def stop(number: int, frame: Any) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    os.environ.update(environment)
-    try:
-        execute(prepared, _Messages(pipe), lambda: stopping)
-    except Interrupted:
-        os._exit(0)
-    except RunError:
-        os._exit(0)  # it is in the record
-    except UsageError as error:
-        with contextlib.suppress(OSError):
-            pipe.send(("refused", str(error)))
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def ended_without_record(prepared: Prepared, status: str, kind: str, message: str) -> dict[str, Any]:
-    """The record of a run whose process did not live to write one."""
-    return {
-        "schema": records.SCHEMA,
-        "run": prepared.run,
-        "folder": prepared.name,
-        "status": status,
-        "error": {"type": kind, "message": message, "traceback": ""},
-        "choices": prepared.config["choices"],
-        "config": prepared.config,
-        "overrides": list(prepared.overrides),
-        "seed": prepared.config["seed"],
-        "best": {},
-        "final": (records.rows(prepared.folder) or [{}])[-1],
-    }
+    def last_words(self) -> str:
+        self.printed.seek(0)
+        return self.printed.read().decode(errors="replace").strip().rpartition("\n")[2]
 
 
 class LocalLauncher:
-    """Runs a plan's pending runs in slots; ``run`` returns all their records.
+    """Runs pending runs of a plan in slots.
 
-    slots     at a time on each device; None: cores / threads on the processor, 1 on a GPU
-    retries   further attempts at a run whose process was killed or crashed
+    plan        the frozen plan's file
+    slots       at a time on each device; None: cores / threads on the processor, 1 on a GPU
+    retries     further attempts at a run whose process was killed or crashed; it goes on from its checkpoint
+    grace       seconds between asking a run to stop and killing it
+    fail_fast   stop after so many failures with the same error
+    time_limit  seconds that one run may take
     """
 
     def __init__(
@@ -150,153 +164,294 @@ class LocalLauncher:
         *,
         slots: int | None = None,
         retries: int = 1,
+        grace: float = 10.0,
         fail_fast: int | None = None,
         time_limit: float | None = None,
     ):
         self.plan, self.display = plan, display
-        self.slots, self.retries, self.fail_fast, self.time_limit = slots, retries, fail_fast, time_limit
-        self.records: list[dict[str, Any]] = []
+        self.slots, self.retries, self.grace = slots, retries, grace
+        self.fail_fast, self.time_limit = fail_fast, time_limit
         self.failures: Counter[str] = Counter()
         self.stopping = False
-        self.workers: list[Worker] = []
+        self.interrupted = False
+        self.workers: dict[int, Worker] = {}
+        self.keys = iter(range(1 << 62))
+        self.restarts = 0
+        self.shared = False
 
-    def run(self, pending: Sequence[Prepared]) -> list[dict[str, Any]]:
-        queue = deque((prepared, 1) for prepared in pending)
-        free = self._slots(pending)
-        context = self._context()
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    def run(self, pending: Mapping[int, Prepared], server: Server | None = None) -> None:
+        """Until every pending run ({line of the plan: run}) has ended, or nothing more may be started.
+
+        Raises RunError where no process can be had, and KeyboardInterrupt at a second signal.
+        """
+        self.queue = deque(Job(line, prepared) for line, prepared in pending.items())
+        self.free = self._slots(list(pending.values()))
+        self.shared = len(self.free) > len({name for name, _ in self.free})
+        self.warm = representatives(pending)
+        self.server = server or Server()
+        self.server.tell({"plan": str(self.plan), "warm": self.warm})
+        whole = False
         try:
-            while (queue and not self.stopping) or self.workers:
-                while queue and free and not self.stopping:
-                    self._start(context, *queue.popleft(), slot=free.pop(0))
-                for worker in self._wait():
-                    free.append(worker.slot)
-                    if self._ended(worker):
-                        queue.append((worker.prepared, worker.attempt + 1))
-                self.display.refresh()
+            with self._signals():
+                while (self.queue and not self.stopping) or self.workers:
+                    self._fill()
+                    messages = self.server.wait(self._patience())
+                    if self.interrupted and not self.stopping:
+                        self.display.warn("stopping: running runs write a checkpoint; once more stops at once")
+                        self._stop()
+                    if messages is None:
+                        self._restart()
+                    for message in messages or ():
+                        self._take(message)
+                    self._enforce_limits()
+                    self.display.refresh()
+            whole = True
         finally:
-            for worker in self.workers:
-                worker.process.kill()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        return self.records
+            self.server.close(at_once=not whole)
 
-    def _slots(self, pending: Sequence[Prepared]) -> list[tuple[str | None, int]]:
-        """(value of CUDA_VISIBLE_DEVICES or None, number) of every slot."""
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    def _slots(self, pending: Sequence[Prepared]) -> list[Slot]:
         devices = {prepared.config["device"] for prepared in pending}
-        if any(device.startswith("cuda:") for device in devices):  # the runs name it themselves
+        if any(":" in device for device in devices):  # one device, by its number
             return [(None, number) for number in range(self.slots or 1)]
         if "cuda" in devices:
             visible = os.environ.get("CUDA_VISIBLE_DEVICES")
             names = visible.split(",") if visible else [str(i) for i in range(_cuda_devices())]
-            return [(name, number) for number in range(self.slots or 1) for name in names]
+            # Where there is no device after all, the runs themselves say so.
+            return [(name, number) for number in range(self.slots or 1) for name in names] or [(None, 0)]
         threads = max((prepared.config["threads"] for prepared in pending), default=1)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return [(None, number) for number in range(self.slots or max(1, cores // threads))]
 
-    def _context(self) -> Any:
-        os.environ[PLAN_VARIABLE] = str(self.plan)
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["lossbench.sweep.warm"])
-        return context
+    def _fill(self) -> None:
+        """Start what can be started now. A run that somebody else has finished in the meantime is not done again."""
+        for _ in range(len(self.queue)):
+            if not self.free or self.stopping:
+                return
+            job = self.queue.popleft()
+            if time.monotonic() < job.not_before:
+                self.queue.append(job)
+            elif job.prepared.finished:
+                self._over(job, job.prepared.record)
+            else:
+                self._start(job)
 
-    def _start(self, context: Any, prepared: Prepared, attempt: int, slot: tuple[str | None, int]) -> None:
-        (prepared.folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
-        receive, send = context.Pipe(duplex=False)
-        environment = {"LOSSBENCH_SHARED_DEVICE": "1" if self.slots and self.slots > 1 else "0"}
+    def _start(self, job: Job) -> None:
+        slot = self.free.pop(0)
+        environment = {"LOSSBENCH_SHARED_DEVICE": str(int(self.shared))}
         if slot[0] is not None:
             environment["CUDA_VISIBLE_DEVICES"] = slot[0]
-        process = context.Process(target=work, args=(prepared, send, environment))
-        process.start()
-        send.close()
-        self.workers.append(Worker(prepared, process, receive, slot, attempt))
-        self.display.started(prepared)
+        key = next(self.keys)
+        self.workers[key] = Worker(job, slot, _stamp(job.prepared))
+        self.server.tell({"start": key, "line": job.line, "environment": environment})
+        self.display.started(job.prepared)
 
-    def _wait(self) -> list[Worker]:
-        """Handle messages and time limits until a worker ends or a moment has passed."""
-        handles = [w.process.sentinel for w in self.workers] + [w.pipe for w in self.workers if not w.pipe.closed]
-        ready = wait(handles, timeout=PROGRESS_SECONDS)
-        ended = []
-        for worker in list(self.workers):
-            if worker.pipe in ready:
-                self._receive(worker)
-            if worker.process.sentinel in ready:
-                self._receive(worker)
-                worker.process.join()
-                self.workers.remove(worker)
-                ended.append(worker)
-            else:
-                self._limit(worker)
-        return ended
+    def _restart(self) -> None:
+        """The server was killed, and its workers with it: none of them is to blame."""
+        self.restarts += 1
+        if self.restarts > MOST_RESTARTS:
+            raise RunError(
+                f"the process that workers are forked from ended {self.restarts} times in a row. It last printed: "
+                f"{self.server.last_words() or 'nothing'}. Perhaps memory is short: try hydra.launcher.slots=1."
+            )
+        if not self.stopping:
+            self.display.warn("the process that workers are forked from was killed; starting another one")
+        self.server.close(at_once=True)
+        for worker in self.workers.values():
+            self.queue.append(worker.job)
+            self.free.append(worker.slot)
+        self.workers.clear()
+        if not self.stopping:
+            self.server = Server()
+            self.server.tell({"plan": str(self.plan), "warm": self.warm})
 
-    def _receive(self, worker: Worker) -> None:
+    def _patience(self) -> float:
+        """Seconds to wait for a message before there is something else to do."""
+        waiting = [job.not_before - time.monotonic() for job in self.queue] if self.free and not self.stopping else []
+        return max(0.01, min([server.PROGRESS_SECONDS, *waiting]))
+
+    # --- what the server says ------------------------------------------------------------------------------------
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        match message:
+            case {"started": key}:
+                self.workers[key].started = time.monotonic()
+            case {"progress": key, "step": step, "total": total}:
+                self.workers[key].step = step
+                self.display.progress(self.workers[key].job.prepared, step, total)
+            case {"warn": key, "text": text}:
+                self.display.warn(f"{self.workers[key].job.prepared.name}: {text}")
+            case {"refused": key, "text": text}:
+                self.workers[key].refused = text
+            case {"ended": key, "code": code}:
+                worker = self.workers.pop(key)
+                self.free.append(worker.slot)
+                self.restarts = 0
+                self._ended(worker, code)
+
+    def _ended(self, worker: Worker, code: int) -> None:
+        """Take up what a worker left: its record, another attempt, or the record that it could not write."""
+        job, prepared = worker.job, worker.job.prepared
+        record = prepared.record if _stamp(prepared) != worker.record_before or prepared.finished else None
+        if record is not None:
+            self._over(job, record)
+        elif code == server.BUSY:
+            if job.attempt < 2:
+                self.display.warn(f"{prepared.name}: waiting for another process that is working on it")
+            self._again(job, LOOK_AGAIN_SECONDS)
+        elif worker.timed_out:
+            self._write(job, worker, "timed_out", "TimeLimit", f"the time limit of {self.time_limit:g} s was reached")
+        elif self.stopping:
+            return  # its checkpoint waits for the next time
+        elif worker.refused:
+            self._write(job, worker, "failed", "UsageError", worker.refused)
+        elif job.attempt <= self.retries:
+            self.display.warn(f"{prepared.name}: its process ended with {_ending(code)}; trying again")
+            self._again(job)
+        else:
+            self._write(job, worker, "failed", "ProcessDied", f"the process ended with {_ending(code)}")
+
+    def _again(self, job: Job, wait: float = 0.0) -> None:
+        self.queue.append(Job(job.line, job.prepared, job.attempt + 1, time.monotonic() + wait))
+
+    def _write(self, job: Job, worker: Worker, status: str, kind: str, message: str) -> None:
+        """The record of a run whose process did not live to write one."""
+        prepared = job.prepared
+        record = ended_without_record(prepared, status, kind, message, worker, self.shared)
         try:
-            while not worker.pipe.closed and worker.pipe.poll():
-                kind, *content = worker.pipe.recv()
-                if kind == "progress":
-                    self.display.progress(worker.prepared, *content)
-                elif kind == "warn":
-                    self.display.warn(f"{worker.prepared.name}: {content[0]}")
-                else:
-                    worker.refused = content[0]
-        except (EOFError, OSError):
-            worker.pipe.close()
+            with locked(prepared.folder):
+                if not prepared.finished:
+                    records.write(prepared.folder, record)
+        except Busy:  # somebody else took it up already
+            return self._again(job, LOOK_AGAIN_SECONDS)
+        except (OSError, UsageError) as error:
+            self.display.warn(f"{prepared.name}: its record cannot be written: {error}")
+        self._over(job, record)
 
-    def _limit(self, worker: Worker) -> None:
-        now = time.monotonic()
-        if self.time_limit is not None and now - worker.started > self.time_limit and worker.asked_to_stop is None:
-            worker.timed_out = True
-            worker.asked_to_stop = now
-            worker.process.terminate()
-        if worker.asked_to_stop is not None and now - worker.asked_to_stop > KILL_AFTER_SECONDS:
-            worker.process.kill()
-
-    def _ended(self, worker: Worker) -> bool:
-        """Take up what a worker left; True: try the run again."""
-        prepared, code = worker.prepared, worker.process.exitcode
-        record = prepared.record
-        if record is None and worker.timed_out:
-            limit = f"the time limit of {self.time_limit:g} s was reached"
-            record = ended_without_record(prepared, "timed_out", "TimeLimit", limit)
-        elif record is None and worker.refused is not None:
-            record = ended_without_record(prepared, "failed", "UsageError", worker.refused)
-        elif (record is None and worker.asked_to_stop is not None) or (record is None and code == 0):
-            return False  # stopped on request: its checkpoint waits for the next time
-        elif record is None:
-            if worker.attempt <= self.retries and not self.stopping:
-                self.display.warn(f"{prepared.name}: its process ended with {_ending(code)}; trying again")
-                return True
-            record = ended_without_record(prepared, "failed", "ProcessDied", f"the process ended with {_ending(code)}")
-        if not (prepared.folder / "record.json").exists():
-            prepared.folder.mkdir(parents=True, exist_ok=True)
-            records.write(prepared.folder, record)
-        self.records.append(record)
-        self.display.ended(prepared, record)
+    def _over(self, job: Job, record: Mapping[str, Any] | None) -> None:
+        assert record is not None
+        self.display.ended(job.prepared, record)
         if record["status"] in ("failed", "timed_out"):
-            self.failures[record["error"]["type"] + record["error"]["message"]] += 1
-            most = self.failures.most_common(1)[0][1]
+            first = (record["error"]["message"].splitlines() or [""])[0]
+            self.failures[f"{record['error']['type']}: {first}"] += 1
+            error, most = self.failures.most_common(1)[0]
             if self.fail_fast is not None and most >= self.fail_fast and not self.stopping:
-                self.display.warn(f"fail_fast={self.fail_fast}: stopping after {most} equal failures")
+                self.display.warn(f"fail_fast={self.fail_fast}: stopping, {most} runs failed with {error}")
                 self._stop()
-        return False
+
+    # --- stopping ------------------------------------------------------------------------------------------------
+
+    def _enforce_limits(self) -> None:
+        now = time.monotonic()
+        for key, worker in self.workers.items():
+            if worker.asked_to_stop is None:
+                began = now if worker.started is None else worker.started
+                if self.time_limit is not None and now - began > self.time_limit:
+                    worker.timed_out = True
+                    self._ask_to_stop(key, worker)
+            elif now - worker.asked_to_stop > self.grace and not worker.killed:
+                worker.killed = True
+                self.server.tell({"signal": key, "number": signal.SIGKILL})
+
+    def _ask_to_stop(self, key: int, worker: Worker) -> None:
+        worker.asked_to_stop = time.monotonic()
+        self.server.tell({"signal": key, "number": signal.SIGTERM})
 
     def _stop(self) -> None:
+        """Finish nothing new; running runs write a checkpoint."""
         self.stopping = True
-        for worker in self.workers:
-            worker.asked_to_stop = time.monotonic()
-            worker.process.terminate()
+        for key, worker in self.workers.items():
+            if worker.asked_to_stop is None:
+                self._ask_to_stop(key, worker)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self.stopping:
+        if self.interrupted:
             raise KeyboardInterrupt
-        self.display.warn("stopping: running runs write a checkpoint; once more stops at once")
-        self._stop()
+        self.interrupted = True  # the loop acts on it: nothing may be written from within a handler
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # Python allows handlers only there
+            yield
+            return
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
-def _ending(code: int | None) -> str:
-    if code is not None and code < 0:
+def representatives(pending: Mapping[int, Prepared]) -> list[int]:
+    """Lines of the plan that between them name every method and every data set of the pending runs."""
+    found: dict[str, int] = {}
+    for line, prepared in pending.items():
+        config = prepared.config
+        named = sorted(server.targets(config))
+        data = [config["dataset"], config.get("variant"), config["data_seed"]]
+        found.setdefault(json.dumps([named, data]), line)
+    return list(found.values())
+
+
+def ended_without_record(
+    prepared: Prepared, status: str, kind: str, message: str, worker: Worker, shared: bool
+) -> dict[str, Any]:
+    """The record of a run whose process did not live to write one."""
+    import torch
+
+    log = prepared.folder / server.LOG
+    printed = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+    last = (records.rows(prepared.folder) or [{}])[-1]
+    seconds = time.monotonic() - worker.started if worker.started is not None else 0.0
+    started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+    steps = max(worker.step, last.get("step", 0))
+    return {
+        "schema": records.SCHEMA,
+        "run": prepared.run,
+        "folder": prepared.name,
+        "status": status,
+        "error": {"type": kind, "message": message, "traceback": "\n".join(printed)},
+        "choices": prepared.config["choices"],
+        "config": prepared.config,
+        "overrides": list(prepared.overrides),
+        "seed": prepared.config["seed"],
+        "best": {},
+        "final": last,
+        "steps": steps,
+        "epochs": None,
+        "examples": steps * prepared.config["batch_size"],
+        "parameters": None,
+        "time": {
+            "started": started.isoformat(timespec="seconds"),
+            "wall_seconds": seconds,
+            "train_seconds": None,
+            "examples_per_second": None,
+            "steps_per_second": None,
+        },
+        "memory": {"peak_bytes": None},
+        "energy_joules": None,
+        "environment": records.environment(torch.device("cpu"))
+        | {key: prepared.config[key] for key in ("device", "threads")},
+        "shared_device": shared,
+        "resumed": 0,
+    }
+
+
+def _stamp(prepared: Prepared) -> tuple[int, int] | None:
+    """Which record is in the run's folder; a new one is another file."""
+    try:
+        found = os.stat(prepared.folder / "record.json")
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _ending(code: int) -> str:
+    if code < 0:
         return f"signal {signal.Signals(-code).name}"
+    if code == server.INTERRUPTED:
+        return "signal SIGTERM from outside, leaving a checkpoint"
     return f"exit code {code}"
 
 

@@ -1,75 +1,119 @@
 """Search spaces: grid or random, with the same number of trials for every loss.
 
-A comparison of tuned losses is fair only if each had the same number of tries. Keys that all losses share (such as the
-learning rate) get the same values in trial t for every loss; a loss's own keys get their own stream.
+A comparison of tuned losses is fair only if each had the same number of tries. In trial t all losses get the same value
+of a key that they share, such as the learning rate: it is drawn from a stream of (seed, t, key) alone.
 """
 
 import itertools
+import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from lossbench.errors import UsageError
+from annotated_types import Ge
+
+from lossbench import contract
+from lossbench.errors import UsageError, nearest
+
+AXIS = ("values", "low", "high", "scale", "integer")
 
 
-def trials(search: Any, loss: str, has: Callable[[str], bool]) -> list[dict[str, Any]]:
-    """The settings {key: value} of every trial for one loss.
+def search_settings(
+    *,
+    method: Literal["grid", "random"],
+    trials: Annotated[int, Ge(1)],
+    seed: Annotated[int, Ge(0)],
+    space: Mapping | None,
+    per_loss: Mapping | None,
+) -> None:
+    """The keys of ``search`` in a config.
 
-    search  {"method": "grid" or "random", "trials": number, "seed": number, "space": {key: axis},
-             "per_loss": {loss: {key: axis}}}; an axis is {"values": [...]} or {"low", "high", "scale": "linear" or
-             "log"}; a key that this run does not have is left out
-    Raises UsageError for a malformed space, or a grid whose size is not ``trials``.
+    trials    for every loss
+    space     {key: axis} for all losses; a key that a run does not have is left out
+    per_loss  {loss: {key: axis}}, in addition
+    An axis is {values: [...]} or {low: .., high: .., scale: linear or log, integer: true or false}.
     """
-    space = {**(search.get("space") or {}), **((search.get("per_loss") or {}).get(loss) or {})}
-    space = {key: axis for key, axis in space.items() if has(key)}
-    number = search["trials"]
-    if not isinstance(number, int) or number < 1:
-        raise UsageError(f"search.trials={number} must be a whole number >= 1.")
+
+
+def keys_of(search: Mapping[str, Any], losses: Iterable[str]) -> list[str]:
+    """All keys that a search over these losses tries."""
+    per_loss = search.get("per_loss") or {}
+    own = [key for loss in losses for key in per_loss.get(loss) or {}]
+    return list(dict.fromkeys([*(search.get("space") or {}), *own]))
+
+
+def trials(search: Mapping[str, Any], loss: str, has: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The settings {key: value} of every trial for one loss; ``has`` tells the keys that its runs have.
+
+    Raises UsageError for a malformed space, and where a loss would get fewer trials than the others.
+    """
+    contract.check(search_settings, search, "search")
+    own = (search.get("per_loss") or {}).get(loss) or {}
+    for key in own:
+        if not has(key):
+            raise UsageError(f"search.per_loss.{loss}.{key}: loss={loss} has no such key.")
+    space = {key: axis for key, axis in (search.get("space") or {}).items() if has(key)} | own
     for key, axis in space.items():
         _check(key, axis)
-    if search["method"] == "random":
-        return [
-            {key: _draw(axis, _uniform(search["seed"], t, key)) for key, axis in space.items()} for t in range(number)
-        ]
-    if search["method"] != "grid":
-        raise UsageError(f"search.method={search['method']} is not known. Choose grid or random.")
-    for key, axis in space.items():
-        if "values" not in axis:
-            raise UsageError(f"search.space.{key}: a grid needs 'values'. List them, or use search.method=random.")
-    grid = [dict(zip(space, point, strict=True)) for point in itertools.product(*(a["values"] for a in space.values()))]
-    if len(grid) != number:
+    number = search["trials"]
+    if search["method"] == "grid":
+        for key, axis in space.items():
+            if "values" not in axis:
+                raise UsageError(f"search.space.{key}: a grid needs 'values'. List them, or use search.method=random.")
+        points = itertools.product(*(axis["values"] for axis in space.values()))
+        made = [dict(zip(space, point, strict=True)) for point in points]
+        remedy = "change the values, or use search.method=random"
+    else:
+        made = [{key: _draw(axis, search["seed"], t, key) for key, axis in space.items()} for t in range(number)]
+        remedy = "lower search.trials, or widen its space, such as with search.per_loss"
+    different = len({json.dumps(trial, sort_keys=True) for trial in made})
+    if different != number:
         raise UsageError(
-            f"search: the grid of loss={loss} has {len(grid)} points, but search.trials={number}. Every loss must get "
-            "the same number of trials: change the values, or use search.method=random."
+            f"search: loss={loss} has {different} different settings to try, but search.trials={number}. Every loss "
+            f"must get the same number of trials: {remedy}."
         )
-    return grid
+    return made
 
 
 def _check(key: str, axis: Any) -> None:
     if isinstance(axis, Mapping):
+        for name in axis:
+            if name not in AXIS:
+                raise UsageError(f"search.space.{key}.{name} is not known{nearest(name, AXIS) or '.'}")
         if isinstance(axis.get("values"), list) and axis["values"]:
             return
-        low, high = axis.get("low"), axis.get("high")
-        if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
-            scale = axis.get("scale", "linear")
-            if scale == "linear" or (scale == "log" and low > 0):
-                return
+        low, high, scale = axis.get("low"), axis.get("high"), axis.get("scale", "linear")
+        numbers = isinstance(low, int | float) and isinstance(high, int | float)
+        if numbers and low < high and (scale == "linear" or (scale == "log" and low > 0)):  # type: ignore[operator]
+            return
     raise UsageError(
         f"search.space.{key} is not an axis. Give {{values: [...]}} or {{low: .., high: .., scale: linear|log}} with "
         "low < high (and 0 < low where the scale is log)."
     )
 
 
-def _uniform(seed: int, trial: int, key: str) -> float:
+def _uniform(seed: int, name: str) -> float:
     from lossbench.seeds import derive
 
-    return derive(seed, f"search/{trial}/{key}") / 2**63
+    return derive(seed, f"search/{name}") / 2**63
 
 
-def _draw(axis: Mapping[str, Any], u: float) -> Any:
-    if "values" in axis:
-        return axis["values"][int(u * len(axis["values"]))]
+@cache
+def _shuffled(number: int, seed: int, name: str) -> list[int]:
+    """The whole numbers below ``number`` in an order of their own."""
+    return sorted(range(number), key=lambda i: _uniform(seed, f"{name}/{i}"))
+
+
+def _draw(axis: Mapping[str, Any], seed: int, trial: int, key: str) -> Any:
+    if "values" in axis:  # each of them once before any comes again
+        around, position = divmod(trial, len(axis["values"]))
+        return axis["values"][_shuffled(len(axis["values"]), seed, f"{around}/{key}")[position]]
+    u = _uniform(seed, f"{trial}/{key}")
     low, high = axis["low"], axis["high"]
+    if axis.get("integer"):
+        high += 1
+    value = low + u * (high - low)
     if axis.get("scale", "linear") == "log":
-        return math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
-    return low + u * (high - low)
+        value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+    return min(int(value), axis["high"]) if axis.get("integer") else value
