@@ -19,20 +19,22 @@ from lossbench.errors import UsageError
 NAME = re.compile(r"checkpoint-(\d+)\.pt")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Either the old content or the new one is at ``path``, whenever the power goes."""
-    _write_all({path: content})
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """Either the old content or the new one is at ``path``, whenever this process is killed, and where it is to be
+    durable whenever the power goes: waiting for the disk takes as long as a short run."""
+    _write_all({path: content}, durable)
 
 
-def _write_all(contents: Mapping[Path, bytes]) -> None:
-    """As above, and no file is touched before all of them are on the disk: it may be full."""
+def _write_all(contents: Mapping[Path, bytes], durable: bool) -> None:
+    """As above, and no file is touched before all of them are written: the disk may be full."""
     temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
     try:
         for path, content in contents.items():
             with open(temporaries[path], "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
         for path, temporary in temporaries.items():
             os.replace(temporary, path)
     except BaseException:
@@ -50,11 +52,11 @@ def save(folder: Path, step: int, payload: dict[str, Any], keep: int = 2) -> Pat
     return path
 
 
-def write(path: Path, payload: dict[str, Any]) -> Path:
+def write(path: Path, payload: dict[str, Any], durable: bool = True) -> Path:
     buffer = io.BytesIO()
     torch.save(payload, buffer)
     content = buffer.getvalue()
-    _write_all({digest_path(path): hashlib.sha256(content).hexdigest().encode(), path: content})
+    _write_all({digest_path(path): hashlib.sha256(content).hexdigest().encode(), path: content}, durable)
     return path
 
 

@@ -487,7 +487,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         parts = build(config, device)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
         metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
-        checkpoint.write_atomically(folder / "config.yaml", yaml.dump(config, Dumper=YAML, sort_keys=False).encode())
+        text = yaml.dump(config, Dumper=YAML, sort_keys=False)
+        checkpoint.write_atomically(folder / "config.yaml", text.encode(), durable=False)
         (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
         watcher.started(prepared, resume["step"] if resume else None)
 
@@ -565,7 +566,7 @@ def write_results(
                 "num_outputs": num_outputs,
                 "model": weights,
             }
-            checkpoint.write(folder / WEIGHTS, payload)
+            checkpoint.write(folder / WEIGHTS, payload, durable=False)  # damaged ones show by their digest
     examples = outcome.steps * source.batch_size if source else 0
     seconds = max(outcome.train_seconds, 1e-9)
     record = {

@@ -49,7 +49,7 @@ class Metrics:
         self.path = folder / "metrics.jsonl"
         kept = rows(folder) if keep_until_step is not None else []
         text = "".join(_line(row) for row in kept if row["step"] <= (keep_until_step or 0) and not _is_test(row))
-        write_atomically(self.path, text.encode())
+        write_atomically(self.path, text.encode(), durable=False)
 
     def append(self, row: dict[str, Any]) -> None:
         append(self.path.parent, row)
