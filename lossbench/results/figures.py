@@ -84,6 +84,8 @@ def _lines(axes: Any, chart: LineChart, styles: Mapping[str, int]) -> None:
     if chart.logarithmic:
         axes.set_yscale("log")
     axes.set_ylim(*value_range(shown, chart.logarithmic))
+    if all(float(x).is_integer() for curve in shown for x in curve.x):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(chart.x_label, parse_math=False)
     axes.set_ylabel(chart.y_label, parse_math=False)
     # matplotlib drops labels that begin with an underscore and reads $...$ as mathematics: the names come afterwards.

@@ -41,13 +41,14 @@ def write_run(
     error=None,
     lr=0.001,
     epochs=3,
+    every=10,
     **loss_keys,
 ):
     """A run's folder as the trainer leaves it, without training."""
     choices = dict.fromkeys(GROUPS, "plain") | {"dataset": dataset, "loss": loss, "model": "mlp", "optimizer": "adamw"}
     number = sum(1 for _ in outputs.rglob("record.json"))
     folder = f"{re.sub('[^a-z0-9]', '_', dataset)}/mlp/run{number}/seed{seed}-{number:08x}"
-    rows = [{"step": 10 * (i + 1), "epoch": i + 1.0, "train/loss": value, f"validation/{metric}": other}
+    rows = [{"step": every * (i + 1), "epoch": i + 1.0, "train/loss": value, f"validation/{metric}": other}
             for i, (value, other) in enumerate(zip(train, curve, strict=True))]  # fmt: skip
     done = status == "completed"
     final = rows[-1] if rows else {}
@@ -58,7 +59,7 @@ def write_run(
         "overrides": [f"dataset={dataset}", f"loss={loss}", "search=learning_rate", f"optimizer.lr={lr}",
                       f"seed={seed}", f"budget.epochs={epochs}"],
         "seed": seed, "best": {**final, f"test/{metric}": score} if done else {}, "final": final if done else {},
-        "steps": 10 * len(rows), "time": {"train_seconds": 1.5, "wall_seconds": 2.0},
+        "steps": every * len(rows), "time": {"train_seconds": 1.5, "wall_seconds": 2.0},
         "environment": {"lossbench": "0.1.0", "torch": "2.13", "commit": None, "device": "cpu", "hostname": "a & b"},
         "shared_device": False, "resumed": 0,
     }  # fmt: skip
@@ -811,12 +812,28 @@ FITS = """() => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Long names, and numbers with many digits on either axis."""
+    outputs = tmp_path_factory.mktemp("wide")
+    names = ("cross_entropy", "a_loss_with_a_long_name[gamma=2,alpha=0.25]", "W" * 40, "損失関数" * 12, "m" * 400)
+    for number, loss in enumerate(names):
+        for seed in range(3):
+            write_run(outputs, dataset="d" * 200, loss=loss, seed=seed, metric="mse", every=33_333,
+                      score=0.00123 - 0.0001 * number * seed, train=(-0.00124, -0.00123, -0.00121),
+                      curve=(12345678.0, 12345600.0, 12345500.0))  # fmt: skip
+    path = outputs / "wide.html"
+    path.write_text(page.page(gather(outputs, Question())), encoding="utf-8")
+    return path
+
+
 @needs_browser
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_everything_fits(chromium, file, width):
+def test_everything_fits(chromium, file, wide, width):
     chromium.look(width=width)
-    chromium.open(file)
-    assert chromium.evaluate(f"({FITS})()") == []
+    for path in (file, wide):
+        chromium.open(path)
+        assert chromium.evaluate(f"({FITS})()") == []
 
 
 @needs_browser

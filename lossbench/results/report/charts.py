@@ -13,10 +13,10 @@ from lossbench.results.report.contents import FADED, Curve, IntervalChart, LineC
 from lossbench.results.tables import number_texts
 
 WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 42
+RIGHT, TOP, BOTTOM = 12, 10, 42
 ROW = 36  # of an interval chart: a line of text above a bar
 MARKERS_A_CURVE = 6
-CHARACTER = 6.6  # width of one, at most, at the size of the labels
+DIGIT = 7.7  # width of one at the size of the labels, in a wide font
 
 
 @dataclass(frozen=True)
@@ -56,41 +56,42 @@ MARKERS = {  # as paths around 0, 0
 
 def line_chart(chart: LineChart, styles: Mapping[str, int], identity: str) -> str:
     """Curves with their bands. ``identity`` is this chart's own on the page."""
-    shown = [curve for curve in chart.curves if len(curve.x)]
-    low, high = value_range(shown, chart.logarithmic)
+    shown = [_stairs(curve) if chart.stairs else curve for curve in chart.curves if len(curve.x)]
     first = min(curve.x[0] for curve in shown)
     last = max(curve.x[-1] for curve in shown)
     if first == last:
         first, last = first - 0.5, last + 0.5
-    across = Scale(first, last, LEFT, WIDTH - RIGHT)
-    up = Scale(low, high, HEIGHT - BOTTOM, TOP, chart.logarithmic)
-    parts = [
-        _head(identity, chart.title, _description(shown), WIDTH, HEIGHT),
-        f'<clipPath id="{identity}-frame"><rect x="{LEFT - 5}" y="{TOP - 4}" width="{WIDTH - LEFT - RIGHT + 10}" '
-        f'height="{HEIGHT - TOP - BOTTOM + 4}"/></clipPath>',
-    ]
+    bottom = HEIGHT - BOTTOM
+    up = Scale(*value_range(shown, chart.logarithmic), bottom, TOP, chart.logarithmic)
+    left = round(14 + DIGIT * max((len(tick_text(value)) for value in up.ticks()), default=0))
+    across = Scale(first, last, left, WIDTH - RIGHT)
+    parts = [_head(identity, chart.title, _description(shown), WIDTH, HEIGHT)]
     for value in up.ticks():
         y = _number(up(value))
-        parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="end" x="{LEFT - 6}" y="{y}" dy=".35em">{tick_text(value)}</text>')
+        parts.append(f'<path class="grid" d="M{left} {y}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text class="end" x="{left - 6}" y="{y}" dy=".35em">{tick_text(value)}</text>')
     whole = all(float(x).is_integer() for curve in shown for x in curve.x)  # half a step does not exist
     for value in across.ticks():
-        if whole and not value.is_integer():
-            continue
-        parts.append(f'<path class="grid" d="M{_number(across(value))} {HEIGHT - BOTTOM}v4"/>')
-        parts.append(_tick(value, across, HEIGHT - BOTTOM + 17))
-    parts.append(f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="middle label" x="{_number(middle)}" y="{HEIGHT - 7}">{text(chart.x_label, 50)}</text>')
-    parts.append(f'<g clip-path="url(#{identity}-frame)">')
+        if value.is_integer() or not whole:
+            parts.append(f'<path class="grid" d="M{_number(across(value))} {bottom}v4"/>')
+            parts.append(_tick(value, across, bottom + 17))
+    parts.append(f'<path class="axis" d="M{left} {bottom}H{WIDTH - RIGHT}"/>')
+    width = WIDTH - RIGHT - left
+    label = text(chart.x_label, width)
+    parts.append(f'<text class="middle label" x="{left + width / 2:g}" y="{HEIGHT - 7}">{label}</text>')
+    # Beside the frame there is room for half a marker.
+    parts.append(
+        f'<clipPath id="{identity}-frame"><rect x="{left - 5}" y="{TOP - 4}" width="{width + 10}" '
+        f'height="{bottom - TOP + 4}"/></clipPath><g clip-path="url(#{identity}-frame)">'
+    )
     # The baseline is drawn last, so that it lies on top; the faded ones first.
     order = sorted(shown, key=lambda curve: (styles[curve.name] == 0, styles[curve.name] != FADED))
     for curve in order:
         if len(curve.low) and styles[curve.name] != FADED:
-            parts.append(_band(_stairs(curve) if chart.stairs else curve, across, up, styles[curve.name]))
+            parts.append(_band(curve, across, up, styles[curve.name]))
     for position, curve in enumerate(order):
-        offset = position / len(order)  # markers of curves that lie on each other side by side
-        parts.append(_line(_stairs(curve) if chart.stairs else curve, across, up, styles[curve.name], offset))
+        # Markers of curves that lie on each other stand side by side.
+        parts.append(_line(curve, across, up, styles[curve.name], position / len(order)))
     return "".join([*parts, "</g></svg>"])
 
 
@@ -195,15 +196,15 @@ def interval_chart(chart: IntervalChart, identity: str) -> str:
     for number, (row, own) in enumerate(zip(chart.rows, rows, strict=True)):
         words = _words(own, chart.zero)
         y = number * ROW + 14
-        room = int((WIDTH - 2 * side) / CHARACTER) - len(words) - 1
+        room = WIDTH - 2 * side - DIGIT * 11 / 12 * (len(words) + 1)
         parts.append(f'<g class="{verdict_class(row.verdict)}"><title>{escape(f"{row.name}: {words}")}</title>')
         parts.append(f'<text class="name" x="{side}" y="{y}">{text(row.name, room)}</text>')
-        parts.append(f'<text class="end" x="{WIDTH - side}" y="{y}">{escape(words)}</text>')
+        parts.append(f'<text class="end small" x="{WIDTH - side}" y="{y}">{escape(words)}</text>')
         if math.isfinite(row.value):
             parts.append(_bar(row.value, row.low, row.high, across, low, high, y + 11))
         parts.append("</g>")
     arrow = f"{chart.x_label} (better →)" if chart.better == "right" else f"(← better) {chart.x_label}"
-    parts.append(f'<text class="middle label" x="{WIDTH / 2:g}" y="{height - 8}">{text(arrow, 58)}</text>')
+    parts.append(f'<text class="middle label" x="{WIDTH / 2:g}" y="{height - 8}">{text(arrow, WIDTH)}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -296,14 +297,20 @@ def tick_text(value: float) -> str:
 
 def _tick(value: float, across: Scale, y: float) -> str:
     words = tick_text(value)
-    half = len(words) * CHARACTER / 2
+    half = len(words) * DIGIT / 2
     x = min(max(across(value), half), WIDTH - half)  # not over the edge
     return f'<text class="middle" x="{_number(x)}" y="{y}">{words}</text>'
 
 
-def text(words: str, room: int) -> str:
-    """Escaped, and cut to ``room`` characters: what is cut stands in the title and in the table."""
-    return escape(words if len(words) <= room else words[: max(1, room - 1)] + "…")
+def text(words: str, room: float) -> str:
+    """Escaped, and cut to ``room``: what is cut stands in the title and in the table."""
+    widths = [13.5 if character in "MW@%mw" or ord(character) > 0x2E80 else 9.0 for character in words]
+    if sum(widths) <= room:
+        return escape(words)
+    kept = 0
+    while kept < len(words) - 1 and sum(widths[: kept + 1]) + 12 <= room:
+        kept += 1
+    return escape(words[:kept] + "…")
 
 
 def _number(value: float) -> str:

@@ -97,6 +97,7 @@ class Sentence:
     words: str  # 'better than cross_entropy'
     numbers: str
     notes: str
+    gain: float  # the difference, positive where it is for the better; NaN where there is none
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,7 @@ def _section(
         found=found,
         table=comparing.comparison_table(found, metric, by),
         explanation=comparing.explanation(found, metric, "higher" if higher else "lower"),
-        sentences=[_sentence(c.dataset, c.rows[0].name, row) for c in found for row in c.rows[1:]],
+        sentences=[_sentence(c.dataset, c.rows[0].name, row, higher) for c in found for row in c.rows[1:]],
         differences=[_differences(c, metric, higher) for c in found if len(c.rows) > 1],
         overall=overall,
         overall_charts=overall_charts,
@@ -325,19 +326,21 @@ PHRASES = {
 }
 
 
-def _sentence(dataset: str, baseline: str, row: statistics.Comparison) -> Sentence:
+def _sentence(dataset: str, baseline: str, row: statistics.Comparison, higher: bool) -> Sentence:
     mean, other = number_texts([row.mean, row.baseline_mean])
     difference, low, high = map(_signed, number_texts([row.difference, row.low, row.high]))
     seeds = f"n = {row.n} {'seed' if row.n == 1 else 'seeds'}"
     if row.n == 0:
-        numbers = "no seed has a score of both"
+        numbers = "No seed has a score of both"
     elif math.isnan(row.low):
         numbers = f"{mean} against {other}: {difference}, no interval from {seeds}"
     else:
         numbers = (
             f"{mean} against {other}: {difference} (95 % interval {low} to {high}), {seeds}, Holm p = {row.holm_p:.2g}"
         )
-    return Sentence(dataset, row.name, row.verdict, PHRASES[row.verdict].format(baseline), numbers, row.words)
+    words = PHRASES[row.verdict].format(baseline)
+    gain = row.difference if higher else -row.difference
+    return Sentence(dataset, row.name, row.verdict, words, numbers, row.words, gain)
 
 
 def _signed(text: str) -> str:

@@ -19,7 +19,7 @@ from lossbench.results.report.contents import FADED, Chart, IntervalChart, LineC
 from lossbench.results.tables import Table, _is_numeric, number_texts
 
 SENTENCES = 18  # on the first screen; the rest is folded
-LONG = 24  # characters of a column that must not be squeezed
+LONG = 44  # characters of a column from which its lines wrap
 SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "≈", "too few seeds": "?", "baseline": "●"}
 STATUS = ("completed", "diverged", "failed", "timed_out")
 
@@ -152,7 +152,7 @@ def _badge(verdict: str, words: str | None = None) -> str:
 
 def _dataset_answer(dataset: str, sentences: Sequence[Sentence], notes: Sequence[str], room: int, metric: str) -> str:
     rank = list(SIGNS)
-    ordered = sorted(sentences, key=lambda sentence: rank.index(sentence.verdict))
+    ordered = sorted(sentences, key=lambda s: (rank.index(s.verdict), math.isnan(s.gain), -s.gain))
     items = [
         f'<li class="{verdict_class(s.verdict)}"><span class="sign" aria-hidden="true">{SIGNS[s.verdict]}</span>'
         f"<span><b>{escape(s.name)}</b>: <em>{escape(s.words)}</em>. {_numbers(s.numbers)}."
