@@ -39,7 +39,7 @@ from lossbench.results import comparing
 from lossbench.results.statistics import ClaimVerdict, t_quantile, verdict_of_claim
 from lossbench.results.tables import Cell, Table, render
 from lossbench.run import NOT_IDENTITY, Prepared, without_seed
-from lossbench.sweep.plan import Composed, Plan, make_plan
+from lossbench.sweep.plan import Plan, make_plan
 
 SCHEMA = 1
 Scale = Literal["cpu", "gpu"]
@@ -48,7 +48,7 @@ MOST_SEEDS = 10_000  # beyond this, the number is only said to be larger
 TERMS = ("dataset", "variant", "data_seed", "model", "budget", "batch_size")  # equal terms are equal in these
 
 
-def settings(
+def preset(
     *,
     claim: str,
     metric: str,
@@ -142,8 +142,7 @@ def load(
     Raises UsageError.
     """
     paper = hosted(slug, own)
-    preset = Composed(config_loader, [f"paper={slug}"]).config.paper
-    found = _settings(slug, preset)
+    found = settings(slug, config_loader)
     if scale == "gpu" and found["gpu"] is None:
         raise UsageError(f"paper={slug} has no variant for a GPU. Leave out --scale gpu.")
     numbers = list(range(found["seeds"] if seeds is None else seeds))
@@ -152,8 +151,10 @@ def load(
 
     def arm(own: Mapping[str, Any]) -> Arm:
         chosen = tuple(overrides(own))
+        replaced = {override.partition("=")[0] for override in chosen}
+        kept = [override for override in shared if override.partition("=")[0] not in replaced]
         try:
-            plan = make_plan([*shared, *chosen, f"seed={','.join(map(str, numbers))}"], config_loader)
+            plan = make_plan([*kept, *chosen, f"seed={','.join(map(str, numbers))}"], config_loader)
         except UsageError as error:
             raise UsageError(f"paper={slug}: {error}") from None
         return Arm(chosen, plan.runs)
@@ -163,14 +164,17 @@ def load(
     return claim
 
 
-def _settings(slug: str, preset: Any) -> dict[str, Any]:
+def settings(slug: str, config_loader: Any) -> dict[str, Any]:
+    """What a preset says below ``paper``, checked, with null for what it leaves out. Raises UsageError."""
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(preset, resolve=True) if preset is not None else {}
+    node = config_loader.load_configuration("train", [f"paper={slug}"], run_mode=RunMode.RUN, from_shell=False).paper
+    plain = OmegaConf.to_container(node, resolve=True) if node is not None else {}
     assert isinstance(plain, dict)
     found = {str(key): value for key, value in plain.items()}
-    contract.check(settings, found, f"paper={slug}: paper")
-    known = contract.signature(settings)
+    contract.check(preset, found, f"paper={slug}: paper")
+    known = contract.signature(preset)
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in found:
             needed = contract.describe(parameter.annotation)
@@ -215,7 +219,7 @@ def _value(value: Any) -> str:
 
 def plan_of(claims: Iterable[Claim]) -> Plan:
     """One plan for all: a run that several claims need (a common baseline, say) is in it once."""
-    return Plan(list({p.run: p for claim in claims for p in claim.runs}.values()), [], {})
+    return Plan(runs=list({p.run: p for claim in claims for p in claim.runs}.values()))
 
 
 def unfinished(claim: Claim) -> int:
@@ -270,12 +274,9 @@ def overall(verdicts: Sequence[str]) -> tuple[str, str]:
         return verdicts[0], ""
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
     if "contradicted" in verdicts:
-        return (
-            "contradicted",
-            f"of {len(verdicts)} baselines: {counts}; contradicted, because it is against one of them",
-        )
+        return "contradicted", f"of {len(verdicts)} baselines: {counts}; against any of them is enough"
     if all(verdict == "supported" for verdict in verdicts):
-        return "supported", f"against each of {len(verdicts)} baselines"
+        return "supported", f"against each of the {len(verdicts)} baselines"
     return "inconclusive", f"of {len(verdicts)} baselines: {counts}; supported needs each of them"
 
 
@@ -301,11 +302,9 @@ def _side(claim: Claim, arm: Arm, records: Mapping[str, Mapping[str, Any]]) -> d
     own = {prepared.config["seed"]: records[prepared.run] for prepared in chosen}
     scores = {seed: _score(record, metric) for seed, record in own.items()}
     finite = [score for score in scores.values() if math.isfinite(score)]
-    names = [o.partition("=")[0] for o in (*arm.overrides, *(b for base in claim.baselines for b in base.overrides))]
-    values = {key: comparing.value_of(next(iter(own.values())), key) for key in dict.fromkeys(names)}
     statuses = [record["status"] for record in own.values()]
     return {
-        "name": ", ".join(f"{key}={_value(value)}" for key, value in values.items() if value is not None),
+        "name": _name(claim, arm),
         "overrides": list(arm.overrides),
         "trials": len(options),
         "mean": sum(finite) / len(finite) if finite else None,
@@ -315,6 +314,19 @@ def _side(claim: Claim, arm: Arm, records: Mapping[str, Mapping[str, Any]]) -> d
         "failed": len(statuses) - statuses.count("diverged") - statuses.count("completed"),
         "config": chosen[0].config,
     }
+
+
+def _name(claim: Claim, arm: Arm) -> str:
+    """What the arm is, by the overridden keys in which the arms differ; the names of groups first."""
+    arms = (claim.method, *claim.baselines)
+    keys = dict.fromkeys(override.partition("=")[0] for each in arms for override in each.overrides)
+
+    def value(each: Arm, key: str) -> Any:
+        return comparing.value_of({"choices": each.runs[0].config["choices"], "config": each.runs[0].config}, key)
+
+    differing = [key for key in keys if len({json.dumps(value(each, key)) for each in arms}) > 1]
+    shown = [(key, value(arm, key)) for key in sorted(differing, key=lambda key: "." in key)]
+    return ", ".join(f"{key}={_value(entry)}" for key, entry in shown if entry is not None)
 
 
 def _score(record: Mapping[str, Any], metric: str) -> float:
@@ -465,8 +477,8 @@ def explanation(verdict: Mapping[str, Any]) -> list[str]:
 
 COLUMNS = ("paper", "scale", "title", "arxiv", "year", "family", "claim", "metric", "direction", "method", "against",
            "method_mean", "baseline_mean", "effect", "low", "high", "n", "trials", "method_diverged",
-           "baseline_diverged", "against_verdict", "verdict", "words", "date", "lossbench", "commit", "python", "torch",
-           "processor", "gpu", "seconds")  # fmt: skip
+           "baseline_diverged", "against_verdict", "words", "verdict", "remarks", "date", "lossbench", "commit",
+           "python", "torch", "processor", "gpu", "seconds")  # fmt: skip
 NUMBERS = ("method_mean", "baseline_mean", "effect", "low", "high")
 
 
@@ -502,6 +514,7 @@ def _rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
                                             "direction", "verdict", "lossbench", "commit")}  # fmt: skip
     shared |= {key: verdict["software"][key] for key in ("python", "torch")}
     shared |= {key: verdict["hardware"][key] for key in ("processor", "gpu")}
+    shared |= {"remarks": verdict["words"]}
     shared |= {"date": (verdict["date"] or "")[:10], "seconds": round(verdict["seconds"], 1)}
     shared |= {"method": verdict["method"]["name"], "method_diverged": verdict["method"]["diverged"]}
     return [
@@ -517,7 +530,7 @@ def _rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
             "trials": entry["trials"],
             "baseline_diverged": entry["diverged"],
             "against_verdict": entry["verdict"],
-            "words": "; ".join(filter(None, [entry["words"], verdict["words"]])),
+            "words": entry["words"],
         }
         for entry in verdict["baselines"]
     ]
@@ -554,7 +567,8 @@ def _page(rows: Sequence[Mapping[str, Any]]) -> str:
         source = ", ".join(str(row[key]) for key in ("title", "year") if row[key])
         link = f", [arXiv:{row['arxiv']}](https://arxiv.org/abs/{row['arxiv']})" if row["arxiv"] else ""
         lines.append(f"- **{slug}** ({source}{link}). {row['claim']} `lossbench paper {slug}"
-                     f"{'' if scale == 'cpu' else f' --scale {scale}'}`: {row['verdict']}.")  # fmt: skip
+                     f"{'' if scale == 'cpu' else f' --scale {scale}'}`: {row['verdict']}"
+                     f"{', ' if row['remarks'] else ''}{row['remarks']}.")  # fmt: skip
         said = [(own["against"], own["words"]) for own in rows if own["paper"] == slug and own["scale"] == scale]
         lines += [f"  - against {against}: {words}." for against, words in said if words]
     lines += ["", "## Where they were run", ""]

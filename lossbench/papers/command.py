@@ -9,11 +9,10 @@ from lossbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from lossbench.papers.claims import Claim
-    from lossbench.run import Prepared
 
 
 def run(arguments: Sequence[str]) -> int:
-    """0: every verdict is there (whatever it is); 1: runs failed, diverged or have not ended; raises UsageError."""
+    """0: every verdict is there, whatever it is; 1: runs failed, diverged or have not ended; 130: interrupted."""
     options = _parser().parse_args(arguments)
     if options.table:
         if options.slugs or options.all or options.family:
@@ -48,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(
             "none of these papers can be run like this. 'lossbench list papers --hosted' has those with a preset."
         )
-    interrupted = not _launch(chosen, loader, options.dry_run)
+    code = _launch(chosen, options.dry_run)
     if options.dry_run:
         return 0
 
@@ -70,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         show(claims.table(verdicts), options.format)
     records = [prepared.record for claim in chosen for prepared in claim.runs]
     completed = all(record is not None and record["status"] == "completed" for record in records)
-    return 0 if completed and not interrupted else 1
+    return max(code, 0 if completed else 1)
 
 
 def _parser() -> Any:
@@ -142,46 +141,33 @@ def _worded(slug: str, error: Exception) -> Exception:
     return error if message is None else UsageError(f"paper={slug}: {message}")
 
 
-def _launch(chosen: "Sequence[Claim]", loader: Any, dry_run: bool) -> bool:
-    """Run what is not finished, all claims in one plan; False where it was stopped."""
-    from hydra.types import RunMode
-
+def _launch(chosen: "Sequence[Claim]", dry_run: bool) -> int:
+    """Run what is not finished, all claims in one plan; returns the exit code of the sweep."""
     from lossbench.display import say
     from lossbench.papers import claims
-    from lossbench.sweep import command
+    from lossbench.sweep import command as sweeping
     from lossbench.sweep import plan as plans
 
     plan = claims.plan_of(chosen)
-    pending = plan.pending()
-    done = len(plan.runs) - len(pending)
+    found = [prepared.record for prepared in plan.runs]
+    pending = sweeping.select(plan, found)
+    waiting = {prepared.run for prepared in pending.values()}
     for claim in chosen:
-        ended = sum(prepared.finished for prepared in claim.runs)
+        ended = sum(prepared.run not in waiting for prepared in claim.runs)
         arms = f"method and {len(claim.baselines)} baseline{'s' if len(claim.baselines) > 1 else ''}"
         trials = len(claim.method.options())
         tuned = f", {trials} settings each" if trials > 1 else ""
         say(f"{claim.slug}: {arms}, {len(claim.seeds)} seeds{tuned}: {len(claim.runs)} runs, {ended} finished before")
-    say(f"{len(plan.runs)} runs in all, {done} finished before, {len(pending)} to do; {_estimate(pending)}")
+    say(f"{len(plan.runs)} runs in all, {len(plan.runs) - len(pending)} finished before, {len(pending)} to do")
+    for line in sweeping.estimate(pending) if pending else ():
+        say(line)
     if dry_run or not pending:
-        return True
+        return 0
     path = plans.write(plan, plan.runs[0].outputs / "sweeps" / plan.name)
-    config = loader.load_configuration("train", [], run_mode=RunMode.RUN, from_shell=False)
-    command.launch(path, plan, pending, done, None, None, config)  # type: ignore[arg-type]  # for clusters alone
-    records = [record for prepared in plan.runs if (record := prepared.record) is not None]
-    for line in command.closing(plan, records):
+    code = sweeping.launch(path, plan, pending, {"_target_": sweeping.LOCAL}, None, None, None)  # type: ignore[arg-type]
+    for line in sweeping.closing(plan, [record for p in plan.runs if (record := p.record) is not None]):
         say(line.replace("retry=failed runs just the failed ones again", "the same command runs the failed ones again"))
-    return len(records) == len(plan.runs)
-
-
-def _estimate(pending: "Sequence[Prepared]") -> str:
-    from lossbench.sweep.command import estimated_seconds
-    from lossbench.sweep.display import duration
-
-    if not pending:
-        return "nothing to do"
-    seconds = [estimate for prepared in pending if (estimate := estimated_seconds(prepared)) is not None]
-    if len(seconds) == len(pending):
-        return f"estimated {duration(sum(seconds))} of training, one run after another"
-    return f"time unknown: finished runs of the same kind exist for {len(seconds)} of {len(pending)}"
+    return code
 
 
 def _publish(outputs: Path, folder: Path) -> int:
