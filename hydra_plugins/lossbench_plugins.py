@@ -42,3 +42,7 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise NotImplementedError("hydra/launcher=local needs hydra/sweeper=lossbench")
+
+
+class VectorizedLauncher(LocalLauncher):
+    """A name for the config, too: many runs as one program, through lossbench/vectorized/launcher.py."""

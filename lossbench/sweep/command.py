@@ -20,6 +20,7 @@ from lossbench.sweep.local import Display, LocalLauncher, Server
 from lossbench.sweep.plan import Plan
 
 LOCAL = "hydra_plugins.lossbench_plugins.LocalLauncher"
+VECTORIZED = "hydra_plugins.lossbench_plugins.VectorizedLauncher"
 MISSING = "hydra_plugins.lossbench_plugins.MissingLauncher"
 
 Record = dict[str, Any]
@@ -36,7 +37,7 @@ def sweep(
             f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} needs the extra packages of clusters. "
             "Install them: pip install 'lossbench[cluster]'"
         )
-    is_local = launcher["_target_"] == LOCAL
+    is_local = launcher["_target_"] in (LOCAL, VECTORIZED)
     server = Server() if is_local and not dry_run else None  # it starts while the plan is made
     try:
         plan = plans.make_plan(arguments, hydra_context.config_loader, here=is_local)
@@ -46,6 +47,11 @@ def sweep(
         pending = select(plan, found)
         for line in announcement(plan, found, pending):
             say(line)
+        if launcher["_target_"] == VECTORIZED:
+            from lossbench.vectorized import launcher as vectorized
+
+            for line in vectorized.announcement(pending, launcher["slots"], launcher["stack"]):
+                say(line)
         if dry_run:
             return []
         path = plans.write(plan, plan.runs[0].outputs / "sweeps" / plan.name)
@@ -89,7 +95,7 @@ def launch(
     display = SweepDisplay(len(pending), len(plan.runs) - len(pending))
     watchers = Watchers([display, *followers(plan)])
     try:
-        if launcher["_target_"] != LOCAL:
+        if launcher["_target_"] not in (LOCAL, VECTORIZED):
             from lossbench.sweep import cluster
 
             cluster.launch(path, pending, watchers, hydra_context, config)
@@ -97,7 +103,10 @@ def launch(
         first = plan.runs[0].config
         options = {str(key): value for key, value in launcher.items() if key != "_target_"}
         limits = {key: first[key] for key in ("fail_fast", "time_limit")}
-        local = LocalLauncher(path, watchers, **limits, **options)
+        kind = LocalLauncher
+        if launcher["_target_"] == VECTORIZED:
+            from lossbench.vectorized.launcher import VectorizedLauncher as kind
+        local = kind(path, watchers, **limits, **options)
         local.run(pending, server)
         return 130 if local.interrupted else 0
     finally:

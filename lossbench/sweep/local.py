@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,12 +67,20 @@ class Quiet:
 
 @dataclass
 class Job:
-    """A run to do: its line in the plan, and which attempt at it this is."""
+    """A run to do: its line in the plan, and which attempt at it this is.
+
+    more   further runs {line: run} that the same worker trains with it, as one program (lossbench/vectorized)
+    """
 
     line: int
     prepared: Prepared
     attempt: int = 1
     not_before: float = 0.0
+    more: Mapping[int, Prepared] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> dict[int, Prepared]:
+        return {self.line: self.prepared, **self.more}
 
 
 @dataclass
@@ -184,9 +192,10 @@ class LocalLauncher:
 
         Raises RunError where no process can be had, and KeyboardInterrupt at a second signal.
         """
-        self.queue = deque(Job(line, prepared) for line, prepared in pending.items())
         self.free = self._slots(list(pending.values()))
-        self.shared = len(self.free) > len({name for name, _ in self.free})
+        self.queue = deque(self._jobs(pending))
+        self.per_device = len(self.free) // len({name for name, _ in self.free})
+        self.shared = self.per_device > 1
         self.warm = representatives(pending)
         self.server = server or Server()
         self.server.tell({"plan": str(self.plan), "warm": self.warm})
@@ -208,6 +217,9 @@ class LocalLauncher:
             whole = True
         finally:
             self.server.close(at_once=not whole)
+
+    def _jobs(self, pending: Mapping[int, Prepared]) -> list[Job]:
+        return [Job(line, prepared) for line, prepared in pending.items()]
 
     # --- starting ------------------------------------------------------------------------------------------------
 
@@ -232,20 +244,21 @@ class LocalLauncher:
             job = self.queue.popleft()
             if time.monotonic() < job.not_before:
                 self.queue.append(job)
-            elif job.prepared.finished:
+            elif not job.more and job.prepared.finished:
                 self._over(job, job.prepared.record)
             else:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
         slot = self.free.pop(0)
-        environment = {"LOSSBENCH_SHARED_DEVICE": str(int(self.shared))}
+        environment = {"LOSSBENCH_SHARED_DEVICE": str(int(self.shared)), "LOSSBENCH_SLOTS": str(self.per_device)}
         if slot[0] is not None:
             environment["CUDA_VISIBLE_DEVICES"] = slot[0]
         key = next(self.keys)
         self.workers[key] = Worker(job, slot, _stamp(job.prepared))
-        self.server.tell({"start": key, "line": job.line, "environment": environment})
-        self.display.started(job.prepared)
+        self.server.tell({"start": key, "lines": list(job.runs), "environment": environment})
+        for prepared in job.runs.values():
+            self.display.started(prepared)
 
     def _restart(self) -> None:
         """The server was killed, and its workers with it: none of them is to blame."""
@@ -279,7 +292,8 @@ class LocalLauncher:
                 self.workers[key].started = time.monotonic()
             case {"progress": key, "step": step, "total": total}:
                 self.workers[key].step = step
-                self.display.progress(self.workers[key].job.prepared, step, total)
+                for prepared in self.workers[key].job.runs.values():
+                    self.display.progress(prepared, step, total)
             case {"warn": key, "text": text}:
                 self.display.warn(f"{self.workers[key].job.prepared.name}: {text}")
             case {"refused": key, "text": text}:
@@ -347,7 +361,7 @@ class LocalLauncher:
         for key, worker in self.workers.items():
             if worker.asked_to_stop is None:
                 began = now if worker.started is None else worker.started
-                if self.time_limit is not None and now - began > self.time_limit:
+                if self.time_limit is not None and now - began > self.time_limit * len(worker.job.runs):
                     worker.timed_out = True
                     self._ask_to_stop(key, worker)
             elif now - worker.asked_to_stop > self.grace and not worker.killed:

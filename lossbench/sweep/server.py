@@ -5,10 +5,13 @@ from standard input and writes messages to standard output, one line of JSON eac
 its workers with it.
 
 Commands   {"plan": path, "warm": [line, ...]}              the frozen plan; which of its runs to prepare for
-           {"start": key, "line": number, "environment": {}}   fork a worker for this line of the plan
+           {"start": key, "lines": [...], "environment": {}}   fork a worker for this line of the plan, or for several
+                                                               runs as one program (lossbench/vectorized)
            {"signal": key, "number": number}
 Messages   {"started": key}, {"ended": key, "code": number}                   negative: the signal that ended it
            {"progress": key, "step": number, "total": number}, {"warn": key, "text": ...}, {"refused": key, "text": ...}
+           {"over": key, "run": hash}, {"alone": key, "run": hash, "text": ...}   of one of several runs: it has its
+                                                               record; it cannot be trained with the others
 """
 
 import contextlib
@@ -100,19 +103,20 @@ class Server:
             self.lines = Path(command["plan"]).read_bytes().splitlines()
             for line in command["warm"]:
                 warm(json.loads(self.lines[line])["config"])
+            rehearse(json.loads(self.lines[command["warm"][0]])["config"])
             gc.collect()
             gc.freeze()  # a collection in a worker would copy the pages of everything that is here
         elif "start" in command:
-            self._start(command["start"], self.lines[command["line"]], command["environment"])
+            self._start(command["start"], [self.lines[line] for line in command["lines"]], command["environment"])
         else:
             for pid, child in self.children.items():
                 if child.key == command["signal"]:
                     os.kill(pid, command["number"])
 
-    def _start(self, key: int, line: bytes, environment: Mapping[str, str]) -> None:
+    def _start(self, key: int, lines: list[bytes], environment: Mapping[str, str]) -> None:
         from lossbench.sweep.plan import from_line
 
-        prepared = from_line(line)
+        runs = [from_line(line) for line in lines]
         server = os.getpid()
         log = tempfile.TemporaryFile()  # noqa: SIM115
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # until the worker can take it
@@ -130,10 +134,10 @@ class Server:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 os.close(self.commands)
-                work(prepared, key, self.messages, environment, server)
+                work(runs, key, self.messages, environment, server)
             finally:
                 os._exit(1)
-        self.children[pid] = Child(key, prepared.folder, log)
+        self.children[pid] = Child(key, runs[0].folder, log)
         send(self.messages, {"started": key})
 
     def _reap(self) -> None:
@@ -203,6 +207,19 @@ def warm(config: dict[str, Any]) -> None:
             load_dataset(config)
 
 
+def rehearse(config: dict[str, Any]) -> None:
+    """Build a run on the processor and drop it: what that looks up once in a process need not be looked up again."""
+    import io
+
+    import torch
+
+    from lossbench.run import build
+
+    if all(target.split(".")[0] in OURS for target in targets(config)):
+        with contextlib.suppress(Exception):
+            torch.save(build(config, torch.device("cpu"))["model"].state_dict(), io.BytesIO())
+
+
 def targets(config: Any) -> set[str]:
     """Everything that a config names with ``_target_``, at any depth."""
     entries = config.values() if isinstance(config, Mapping) else config if isinstance(config, list) else ()
@@ -230,8 +247,14 @@ class _Messages:
     def warn(self, text: str) -> None:
         send(self.messages, {"warn": self.key, "text": text})
 
+    def ended(self, prepared: Any) -> None:
+        send(self.messages, {"over": self.key, "run": prepared.run})
 
-def work(prepared: Any, key: int, messages: int, environment: Mapping[str, str], server: int) -> NoReturn:
+    def alone(self, prepared: Any, reason: str) -> None:
+        send(self.messages, {"alone": self.key, "run": prepared.run, "text": reason})
+
+
+def work(runs: list[Any], key: int, messages: int, environment: Mapping[str, str], server: int) -> NoReturn:
     """A worker's whole life."""
     import faulthandler
     import traceback
@@ -259,7 +282,12 @@ def work(prepared: Any, key: int, messages: int, environment: Mapping[str, str],
     os.environ.update(environment)
     code = 0
     try:
-        execute(prepared, _Messages(key, messages), asked_to_stop)
+        if len(runs) > 1:
+            from lossbench.vectorized.engine import train
+
+            train(runs, _Messages(key, messages), asked_to_stop, share=1 / int(environment["LOSSBENCH_SLOTS"]))
+        else:
+            execute(runs[0], _Messages(key, messages), asked_to_stop)
     except Interrupted:
         code = INTERRUPTED
     except Busy:

@@ -92,7 +92,7 @@ def _parts(runs: Mapping[int, Prepared], number: int) -> Iterator[dict[int, Prep
 
     def kind(line: int) -> tuple:
         config = runs[line].config
-        functions = [config[key] for key in ("loss", "reduction", "regularizer")]
+        functions = [config.get(key) for key in ("loss", "reduction", "regularizer")]
         settings = [config[key] for key in ("optimizer", "schedule")]
         return json.dumps(functions, default=str), json.dumps(settings, default=str), config["seed"], line
 
@@ -103,9 +103,7 @@ def _parts(runs: Mapping[int, Prepared], number: int) -> Iterator[dict[int, Prep
             yield {line: runs[line] for line in ordered[start:stop]}
 
 
-def lines(
-    stacks: Sequence[Mapping[int, Prepared]], alone: Mapping[int, Prepared], reasons: Mapping[str, int]
-) -> list[str]:
+def announcement(stacks: Sequence[Mapping[int, Prepared]], reasons: Mapping[str, int]) -> list[str]:
     """What is said before the sweep starts."""
     number = sum(map(len, stacks))
     said = []
