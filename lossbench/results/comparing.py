@@ -42,13 +42,14 @@ def higher_is_better(metric: str) -> bool:
     return metric.rsplit("/", 1)[-1] not in LOWER_IS_BETTER
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{'optimizer.lr': 0.1, ...}; lists are values."""
-    if not isinstance(config, Mapping):
-        return {prefix: config}
     found: dict[str, Any] = {}
     for key, value in config.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
     return found
 
 
