@@ -285,22 +285,32 @@ class Objective:
         return terms, new_state
 
     def _reduce(self, terms: Mapping[str, Tensor], mask: Tensor | None, state: dict) -> Evaluation:
-        totals: dict[str, Tensor] = {}
-        count: Tensor | float = 1
-        shape = None  # of the first term, whose count is the objective's
+        """The reduction of the sum of all terms with one value an element: the worst examples of a reduction that
+        looks for them are those of the whole loss, not of each term. Terms of another shape (one value an example
+        beside one a token) are reduced by themselves, each to the mean over its own elements."""
+        shapes: dict[torch.Size, list[str]] = {}
         for name, value in terms.items():
             if value.ndim:
-                fits = mask is not None and mask.shape == value.shape
-                total, own = self.reduction(value, mask if fits else None)
-                if shape is None:
-                    shape, count = value.shape, own
-                # Each term is the mean over its own elements: one per example beside one per token, for instance.
-                totals[name] = total if value.shape == shape else divide(total, own) * count if _counts(own) else total
+                shapes.setdefault(value.shape, []).append(name)
+        count: Tensor | float = 1
+        totals: dict[str, Tensor] = {}
+        summed: list[Tensor] = []
+        for place, (shape, names) in enumerate(shapes.items()):
+            fitting = mask if mask is not None and mask.shape == shape else None
+            own_total, own = self.reduction(sum([terms[name] for name in names[1:]], terms[names[0]]), fitting)
+            if place == 0:
+                count = own
+            scaled = place > 0 and _counts(own)  # to the count of the first shape, which is the objective's
+            summed.append(divide(own_total, own) * count if scaled else own_total)
+            for name in names:
+                total = own_total if len(names) == 1 else self.reduction(terms[name].detach(), fitting)[0]
+                totals[name] = (divide(total, own) * count if scaled else total).detach()
         for name, value in terms.items():
             if not value.ndim:  # a batch statistic: it weighs as much as the examples of its batch
-                totals[name] = value * count if _counts(count) else value
-        total = totals[next(iter(totals))] if len(totals) == 1 else torch.stack(list(totals.values())).sum()
-        return Evaluation(total, count, {name: value.detach() for name, value in totals.items()}, state)
+                summed.append(value * count if _counts(count) else value)
+                totals[name] = summed[-1].detach()
+        total = summed[0] if len(summed) == 1 else torch.stack(summed).sum()
+        return Evaluation(total, count, {name: totals[name] for name in terms}, state)
 
 
 def _counts(count: Tensor | float) -> bool:
