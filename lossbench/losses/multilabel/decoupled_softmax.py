@@ -31,7 +31,7 @@ def decoupled_softmax(
     if positives_compete:
         losses = -logits.log_softmax(-1)
     else:
-        # Without any negative the log-sum-exp is -inf and its gradient NaN: such a row gets harmless scores.
+        # Without any negative the log-sum-exp is -inf, whose gradient is 0 times NaN: such a row gets harmless scores.
         alone = positive.all(-1, keepdim=True)
         rivals = torch.where(positive & ~alone, -torch.inf, logits).logsumexp(-1, keepdim=True)
         losses = torch.where(alone, 0, F.softplus(rivals - logits))
