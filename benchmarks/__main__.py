@@ -50,7 +50,7 @@ BENCHMARKS = [
     Benchmark(["start_train"], lambda f, q: [start_up.one_step(f, 1 if q else 7)]),
     Benchmark(
         ["sweep_run", "sweep_run_hydra_basic"],
-        lambda f, q: sweeps.sweep_runs(f, turns=1, runs=3 if q else 200, few=1 if q else 8, hydra_runs=3 if q else 24),
+        lambda f, q: sweeps.sweep_runs(f, turns=1, runs=2 if q else 200, few=0 if q else 8, hydra_runs=2 if q else 24),
     ),
     Benchmark(["plan"], lambda f, q: [sweeps.plan(f, turns=1 if q else 3, runs=100 if q else 10_000)]),
     Benchmark(

@@ -14,10 +14,13 @@ HYDRA = ("hydra/sweeper=basic", "hydra/launcher=basic")
 
 
 def sweep_runs(folder: Path, *, turns: int, runs: int, few: int, hydra_runs: int) -> list[Row]:
-    """Rows for the sweep of ``runs`` runs and for Hydra's own of ``hydra_runs``; both less a sweep of ``few``."""
+    """Rows for the sweep of ``runs`` runs and for Hydra's own of ``hydra_runs``; both less a sweep of ``few``
+    (0: less nothing)."""
     number = count()
 
     def sweep(size: int, *options: str) -> Seconds:
+        if size == 0:
+            return Seconds(0.0, 0.0)
         outputs = folder / str(next(number))
         return command(
             LOSSBENCH, "train", "-m", "budget.steps=1", f"seed=range(0,{size})", f"outputs={outputs}", *options
