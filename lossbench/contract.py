@@ -71,6 +71,8 @@ def describe(annotation: Any) -> str:
         return "a list" + (f" of: {describe(inner[0])}" if inner else "")
     if annotation is nn.Module:
         return "the folder of a finished run"
+    if origin in (dict, Mapping):
+        return "a mapping"
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "null"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

@@ -297,7 +297,7 @@ def _side(claim: Claim, arm: Arm, records: Mapping[str, Mapping[str, Any]]) -> d
     chosen = options[0]
     if len(options) > 1:
         chosen = max(
-            options, key=lambda own: comparing._validation([records[p.run] for p in own], validation, claim.higher)
+            options, key=lambda own: comparing.validation_score([records[p.run] for p in own], validation, claim.higher)
         )
     own = {prepared.config["seed"]: records[prepared.run] for prepared in chosen}
     scores = {seed: _score(record, metric) for seed, record in own.items()}

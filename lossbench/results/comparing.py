@@ -230,7 +230,7 @@ def _methods(
         settings[name][json.dumps(tuning, sort_keys=True)].append(record)
     selection = f"validation/{metric.rsplit('/', 1)[-1]}"
     methods = {
-        name: max(options.values(), key=lambda own: _validation(own, selection, better_higher))
+        name: max(options.values(), key=lambda own: validation_score(own, selection, better_higher))
         for name, options in settings.items()
     }
     if mix:
@@ -249,7 +249,7 @@ def _several(runs: Runs, by: str, name: str, keys: Sequence[str]) -> bool:
     return any(len({json.dumps(config.get(key)) for config in own}) > 1 for key in keys)
 
 
-def _validation(own: Sequence[Record], key: str, better_higher: bool) -> float:
+def validation_score(own: Sequence[Record], key: str, better_higher: bool) -> float:
     """Mean validation score, larger is better; a setting that diverged anywhere comes last."""
     values = [record["best"].get(key) if record["status"] == "completed" else None for record in own]
     present = [value for value in values if value is not None]
