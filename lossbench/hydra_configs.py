@@ -3,6 +3,7 @@
 Importing this module imports Hydra and nothing heavy.
 """
 
+import warnings
 from pathlib import Path
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -54,6 +55,9 @@ class LossbenchSearchPath(SearchPathPlugin):
 
 def register() -> None:
     """Teach this process's Hydra both; may be called again."""
+    # A launcher's plugin registers its schema under the name of its config, which validates ours. Hydra warns that this
+    # is the old way; the new one would take a second name.
+    warnings.filterwarnings("ignore", message="\n'hydra/launcher/.*' is validated against ConfigStore schema")
     plugins = Plugins.instance()  # must exist before the registry, which it fills
     SourcesRegistry.instance().register(NamedConfigSource)
     if LossbenchSearchPath not in plugins.discover(SearchPathPlugin):

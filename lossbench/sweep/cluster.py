@@ -6,6 +6,7 @@ limits, crashes, retries, checkpoints and records are the same.
 """
 
 import contextlib
+import copy
 import os
 import sys
 import threading
@@ -30,11 +31,11 @@ class FrozenLoader:
     """In the place of Hydra's config loader: a job's config is Hydra's own settings and its line of the plan."""
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        config = OmegaConf.create({"hydra": OmegaConf.to_container(master_config.hydra), "plan": {}})
-        OmegaConf.update(config, "hydra.overrides.task", sweep_overrides)
-        for override in sweep_overrides:
-            key, _, value = override.lstrip("+").partition("=")
-            OmegaConf.update(config, key, int(value) if key == "plan.index" else value)
+        config = copy.deepcopy(OmegaConf.masked_copy(master_config, "hydra"))
+        plan = dict(override.removeprefix("+plan.").split("=", 1) for override in sweep_overrides)
+        with open_dict(config):
+            config.plan = plan
+            config.hydra.overrides.task = list(sweep_overrides)
         return config
 
 

@@ -21,7 +21,6 @@ from lossbench.sweep.plan import Plan
 
 LOCAL = "hydra_plugins.lossbench_plugins.LocalLauncher"
 VECTORIZED = "hydra_plugins.lossbench_plugins.VectorizedLauncher"
-MISSING = "hydra_plugins.lossbench_plugins.MissingLauncher"
 
 Record = dict[str, Any]
 
@@ -32,10 +31,10 @@ def sweep(
     """Returns the records of all runs of the plan that have ended, earlier ones too."""
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=False)
     assert isinstance(launcher, dict)
-    if launcher["_target_"] == MISSING:
+    if not _installed(launcher["_target_"]):
         raise UsageError(
-            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} needs the extra packages of clusters. "
-            "Install them: pip install 'lossbench[cluster]'"
+            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} needs a package that is not installed. "
+            "Those of clusters come with pip install 'lossbench[cluster]'."
         )
     is_local = launcher["_target_"] in (LOCAL, VECTORIZED)
     server = Server() if is_local and not dry_run else None  # it starts while the plan is made
@@ -68,6 +67,13 @@ def sweep(
     unfinished = len(records) < len(plan.runs) or any(record["status"] != "completed" for record in records)
     cli.outcomes.append(max(code, int(unfinished)))
     return records
+
+
+def _installed(target: str) -> bool:
+    """Whether the package of a launcher is there."""
+    from importlib.util import find_spec
+
+    return find_spec(".".join(target.split(".")[:2])) is not None
 
 
 def select(plan: Plan, found: Sequence[Record | None]) -> dict[int, Prepared]:
@@ -116,7 +122,12 @@ def launch(
 def followers(plan: Plan) -> list[Display]:
     """Whoever else follows the runs of a sweep, beside the display; here a logger is hooked in. ``plan.name`` is the
     group of its runs."""
-    return []
+    config = plan.runs[0].config["logger"]["wandb"]
+    if config is None:
+        return []
+    from lossbench.loggers.mirror import SweepMirror
+
+    return [SweepMirror({**config, "group": config["group"] or plan.name}, say)]
 
 
 class Watchers:
