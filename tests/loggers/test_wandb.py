@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lossbench import cli
 from lossbench.errors import UsageError
 from lossbench.loggers import dashboard
 from lossbench.loggers.mirror import Mirror, mirrored
@@ -451,6 +452,18 @@ def test_real_run(tmp_path):
     record = json.loads((folder / "record.json").read_text())
     assert found.summary["run"] == record["run"] and found.run.project == "lossbench"
     assert found.summary["test/accuracy"] == record["best"]["test/accuracy"]
+
+
+def test_real_sweep(tmp_path):
+    """Two runs of one sweep: one wandb run each, in a group of the sweep's name."""
+    overrides = ["seed=0,1", "budget.epochs=1", "logger=wandb", "logger.wandb.mode=offline", f"outputs={tmp_path}"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "-m", *overrides])
+    assert ended.value.code == 0
+    [sweep] = (tmp_path / "sweeps").iterdir()
+    runs = offline_runs(tmp_path)
+    assert sorted(run.config["seed"] for run in runs) == [0, 1]
+    assert {run.run.run_group for run in runs} == {sweep.name} and {run.exit_code for run in runs} == {0}
 
 
 def test_dashboard(tmp_path):

@@ -505,7 +505,7 @@ def _settings(runs: comparing.Runs, by: str, selection: str, higher: bool) -> di
         name = comparing._text(comparing.value_of(entry, by))
         settings[name][json.dumps({key: config.get(key) for key in keys}, sort_keys=True)].append(entry)
     sign = 1.0 if higher else -1.0
-    return {name: [sign * comparing._validation(own, selection, higher) for own in options.values()]
+    return {name: [sign * comparing.validation_score(own, selection, higher) for own in options.values()]
             for name, options in settings.items()}  # fmt: skip
 
 
