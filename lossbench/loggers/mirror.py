@@ -17,8 +17,6 @@ from typing import Any, Literal
 
 from lossbench.loggers.run_files import read_marker
 from lossbench.loggers.wandb_mirror import WARNING
-from lossbench.run import Prepared
-from lossbench.sweep.local import Quiet
 
 
 def wandb(
@@ -138,27 +136,6 @@ def mirrored(
         yield mirror
     finally:
         say(mirror.close())
-
-
-class SweepMirror(Quiet):
-    """The mirror as a follower of a sweep: each run is named to it when it starts, or when it is found ended."""
-
-    def __init__(self, logger_config: Mapping[str, Any], say: Callable[[str], None]):
-        self.say = say
-        self.mirror = Mirror.start([], logger_config)
-
-    def started(self, prepared: Prepared) -> None:
-        self._follow(prepared)
-
-    def ended(self, prepared: Prepared, record: Mapping[str, Any]) -> None:
-        self._follow(prepared)
-
-    def _follow(self, prepared: Prepared) -> None:
-        if prepared.folder.absolute() not in self.mirror.folders:
-            self.mirror.add(prepared.folder)
-
-    def close(self) -> None:
-        self.say(self.mirror.close())
 
 
 def describe(markers: Sequence[Mapping[str, Any]], directory: Path) -> str:

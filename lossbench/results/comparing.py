@@ -152,7 +152,8 @@ def compare_runs(
     _check_metric(ended, metric)
     known = {key for record in ended for key in (*record["choices"], *flat(record["config"]))}
     if by not in known:
-        raise UsageError(f"--by {by}: no run has such a key{nearest(by, known) or '.'} Such as loss, optimizer, schedule.")
+        near = nearest(by, known) or "."
+        raise UsageError(f"--by {by}: no run has such a key{near} Use loss, optimizer, schedule or another key.")
     better_higher = higher_is_better(metric) if higher is None else higher
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in ended:

@@ -125,7 +125,7 @@ def followers(plan: Plan) -> list[Display]:
     config = plan.runs[0].config["logger"]["wandb"]
     if config is None:
         return []
-    from lossbench.loggers.mirror import SweepMirror
+    from lossbench.sweep.mirroring import SweepMirror
 
     return [SweepMirror({**config, "group": config["group"] or plan.name}, say)]
 
