@@ -20,7 +20,7 @@ from lossbench.errors import UsageError
 from lossbench.results import comparing, figures, report_command, statistics
 from lossbench.results.report import charts, contents, page
 from lossbench.results.report.contents import Curve, Interval, IntervalChart, LineChart, Question, gather
-from lossbench.results.tables import render
+from lossbench.results.tables import Table, render
 from tests.results import browser
 
 NASTY = "<script>alert(1)</script>"
@@ -199,6 +199,17 @@ def test_first_screen(text):
     assert "3 of 3 runs diverged" in before
 
 
+def test_sentences_by_verdict_then_by_gain():
+    verdicts = {"a": ("too few seeds", 0.9), "b": ("worse", -0.2), "c": ("worse", -0.1), "d": ("better", 0.1),
+                "e": ("no difference shown", math.nan), "f": ("no difference shown", 0.3)}  # fmt: skip
+    sentences = [
+        contents.Sentence("x", name, verdict, "w", "n", "", gain) for name, (verdict, gain) in verdicts.items()
+    ]
+    text = page._dataset_answer("x", sentences, [], 4, "m")
+    assert re.findall("<b>(.)</b>", text) == ["d", "c", "b", "f", "e", "a"]
+    assert re.findall("<b>(.)</b>", text.split("<details>")[1]) == ["e", "a"]
+
+
 def test_runs_that_did_not_complete_are_listed_first(report):
     columns = list(report.runs.columns)
     statuses = [row[columns.index("status")] for row in report.runs.rows]
@@ -369,11 +380,11 @@ def test_mean_curve_against_scipy():
 
 
 def test_mean_curve_of_runs_evaluated_at_other_steps():
-    # 0, 10, 20 against 5, 15, 25: the shorter run's steps from 5 on; the other, a line of slope 2, is read off there.
-    curve = contents.mean_curve(
-        "a", [(np.array([0.0, 10, 20]), np.zeros(3)), (np.array([5.0, 15, 25]), np.array([10.0, 30, 50]))]
-    )
-    assert curve.x == [10.0, 20.0] and curve.y == [10.0, 20.0]
+    # 5, 15, 25 against 0, 10, 20: the steps of the run that ends first; the other, a line of slope 2, is read off there.
+    longer, shorter = (np.array([5.0, 15, 25]), np.array([10.0, 30, 50])), (np.array([0.0, 10, 20]), np.zeros(3))
+    for series in ([longer, shorter], [shorter, longer]):
+        curve = contents.mean_curve("a", series)
+        assert curve.x == [10.0, 20.0] and curve.y == [10.0, 20.0]
 
 
 def test_mean_curve_is_thin_and_keeps_its_ends():
@@ -454,7 +465,7 @@ def test_ticks():
     assert charts.ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert charts.ticks(-0.013, 0.021) == pytest.approx([-0.01, 0, 0.01, 0.02])
     assert charts.Scale(0.03, 2000, 0, 1, logarithmic=True).ticks() == pytest.approx([0.1, 1, 10, 100, 1000])
-    values = {0.25: "0.25", -2.0: "−2", 1200.0: "1200", 3e5: "3e5", 1e-4: "1e−4", 0.0: "0"}
+    values = {0.25: "0.25", -2.0: "−2", 1200.0: "1200", 3e5: "3e5", 1e-5: "1e−5", 0.0: "0"}
     assert [charts.tick_text(value) for value in values] == list(values.values())
 
 
@@ -552,6 +563,12 @@ def test_names_are_never_markup(text):
     assert "second line" not in words
 
 
+def test_sorting_takes_the_number_itself():
+    text = page.table(Table(["a", "b"], [["x", 0.12345678], ["y", 0.5], ["z", None]]), "c", header=0)
+    assert '<td class=number data-value="0.12345678">0.1235</td>' in text
+    assert "<td class=number></td>" in text and text.count("data-value") == 2  # 0.5000 is shown for 0.5
+
+
 def test_characters_that_a_page_cannot_hold(tmp_path):
     write_run(tmp_path, loss="a\x00\x1b[31m\udcffb", error=None)
     text = page.page(gather(tmp_path, Question()))
@@ -643,6 +660,13 @@ def test_files(outputs, tmp_path, capsys):
     assert files["time-to-target.tex"].read_text() == render(section.times, "latex")
 
 
+def test_file_names():
+    assert report_command._file_name("difference-../a b/ü:*") == "difference-.._a_b"
+    assert report_command._file_name("\u00fc") == "figure"
+    taken = {Path("f/a.svg"): b"", Path("f/a-2.svg"): b""}
+    assert report_command._free(taken, Path("f/a.svg")) == Path("f/a-3.svg")
+
+
 def test_no_matplotlib_without_figures(outputs, tmp_path):
     import subprocess
     import sys
@@ -665,7 +689,7 @@ def test_wrong_options(outputs, tmp_path, arguments, message):
 
 
 def test_figures_take_any_name_and_repeat(monkeypatch):
-    names = ("_hidden", "$x$ and $", NASTY, "no dots")
+    names = ("_hidden", "$x$", NASTY, "$ and _")
     curves = [Curve(name, [1, 2], [0.1 * i + 0.1, 0.2], [0.1, 0.1], [0.3, 0.3]) for i, name in enumerate(names)]
     styles = {name: i for i, name in enumerate(names)}
     chart = LineChart("k", "$title$ _", "step", "y_$", curves)

@@ -289,7 +289,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def tick_text(value: float) -> str:
     words = f"{value:.6g}"
-    if abs(value) >= 1e5 or 0 < abs(value) < 1e-3:
+    if abs(value) >= 1e5 or 0 < abs(value) < 1e-4:
         mantissa, _, exponent = f"{value:.3e}".partition("e")
         words = f"{float(mantissa):g}e{int(exponent)}"
     return words.replace("-", "−")
