@@ -380,7 +380,7 @@ def test_mean_curve_against_scipy():
 
 
 def test_mean_curve_of_runs_evaluated_at_other_steps():
-    # 5, 15, 25 against 0, 10, 20: the steps of the run that ends first; the other, a line of slope 2, is read off there.
+    # 5, 15, 25 against 0, 10, 20: the steps of the run that ends first; the other is a line of slope 2.
     longer, shorter = (np.array([5.0, 15, 25]), np.array([10.0, 30, 50])), (np.array([0.0, 10, 20]), np.zeros(3))
     for series in ([longer, shorter], [shorter, longer]):
         curve = contents.mean_curve("a", series)
