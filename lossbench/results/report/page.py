@@ -133,7 +133,8 @@ def _answer(report: Report) -> str:
             own = [sentence for sentence in section.sentences if sentence.dataset == comparison.dataset]
             parts.append(_dataset_answer(comparison.dataset, own, comparison.notes, room, section.metric))
     for dataset, words in report.refused:
-        parts.append(f'<p class="refused"><b>{escape(dataset)}</b> is not compared: {escape(words)}</p>')
+        options = re.sub(r"(--\w+)", r'<span class="option">\1</span>', escape(words))
+        parts.append(f'<p class="refused"><b>{escape(dataset)}</b> is not compared: {options}</p>')
     if not report.sections and not report.refused:
         parts.append('<p class="refused">There is nothing to compare.</p>')
     return "".join([*parts, "</section>\n"])
