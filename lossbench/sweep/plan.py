@@ -71,7 +71,8 @@ def parse(arguments: Sequence[str], config_loader: Any) -> list[Swept]:
     groups = set(config_loader.list_groups(""))
     found: dict[str, Swept] = {}
     for override in OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments)):
-        key = override.key_or_group
+        key = override.get_key_element().lstrip("+~")  # with its package, as in optimizer@optimizer.base
+        is_group = override.key_or_group in groups
         if override.is_hydra_override():
             continue
         if override.is_sweep_override():
@@ -84,10 +85,10 @@ def parse(arguments: Sequence[str], config_loader: Any) -> list[Swept]:
         else:
             values, texts = [override.value()], [override.get_value_element_as_str()]
         prefix = override.get_key_element().removesuffix(key)
-        swept = Swept(key, prefix, values, texts, is_group=key in groups)
-        if key in found:
+        if key in found and is_group:
             raise UsageError(f"{key} is given twice. Give it once, with all its values.")
-        found[key] = _expand_all(swept, config_loader)
+        # As in a single run the last value of a key counts.
+        found[key] = _expand_all(Swept(key, prefix, values, texts, is_group), config_loader)
     for swept in found.values():
         _check_swept(swept)
     return list(found.values())
@@ -97,7 +98,7 @@ def _expand_all(swept: Swept, config_loader: Any) -> Swept:
     """'all' in the place of a name: every name of the group."""
     if not (swept.is_group and ALL in swept.values):
         return swept
-    names = list(config_loader.get_group_options(swept.key))
+    names = list(config_loader.get_group_options(swept.key.split("@")[0]))
     return Swept(swept.key, swept.prefix, names, names, True, all=True)
 
 
@@ -228,7 +229,11 @@ def _combinations(overrides: Sequence[Swept], config_loader: Any) -> Iterator[tu
     """
     files = Files(config_loader)
     plain = [
-        o.is_group and not o.prefix and len(o.texts) > 1 and all(files.node(o.key, text) for text in o.texts)
+        o.is_group
+        and not o.prefix
+        and "@" not in o.key
+        and len(o.texts) > 1
+        and all(files.node(o.key, text) for text in o.texts)
         for o in overrides
     ]
     bases: dict[tuple[str, ...], Composed] = {}
@@ -260,8 +265,8 @@ class Files:
             is_plain = (
                 found is not None
                 and not any((found.header or {}).values())
+                and not found.defaults_list
                 and OmegaConf.is_dict(found.config)
-                and "defaults" not in found.config
             )
             self.kept[path] = cast(dict, OmegaConf.to_container(found.config)) if is_plain else None
         return self.kept[path]
