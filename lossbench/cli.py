@@ -263,7 +263,12 @@ def compare(arguments: list[str]) -> int:
     parser.add_argument("--direction", choices=("higher", "lower"), help="which values of the metric are better")
     _add_output_options(parser)
     options = parser.parse_args(arguments)
-    records = comparing.where(collecting.records(options.outputs), options.where)
+    everything = collecting.records(options.outputs)
+    if not everything:
+        raise UsageError(
+            f"there are no finished runs in {options.outputs / 'runs'}. Run some: lossbench train -m loss=focal,brier"
+        )
+    records = comparing.where(everything, options.where)
     found = comparing.compare_runs(
         records,
         by=options.by,

@@ -18,7 +18,7 @@ STILL = {"report": lambda row: None, "progress": lambda step, total: None, "stop
 def prepared(outputs: Path, *overrides: str) -> run.Prepared:
     hydra_configs.register()
     with initialize(config_path=None, version_base="1.3"):
-        config = compose("train", [*FIXED, f"outputs={outputs}", *overrides], return_hydra_config=True)
+        config = compose("train", [*FIXED, f"outputs='{outputs}'", *overrides], return_hydra_config=True)
     choices = {
         key: run.one_name(value)
         for key, value in config.hydra.runtime.choices.items()

@@ -28,7 +28,7 @@ def read(folder: Path) -> dict[str, Any] | None:
     """The record of a run's folder; None where the run has not ended, or its record is damaged."""
     try:
         found = json.loads((folder / "record.json").read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and "status" in found else None
 
