@@ -24,6 +24,7 @@ from lossbench.results.statistics import (
     interquartile_mean,
     smallest_p,
     stratified_bootstrap_interval,
+    too_few,
 )
 from lossbench.results.tables import Table
 
@@ -99,8 +100,8 @@ def where(records: Sequence[Record], conditions: Iterable[str]) -> list[Record]:
         known = {k for record in records for k in (*record["choices"], *flat(record["config"]))}
         if key not in known:
             raise UsageError(f"--where {key}: no run has such a key{nearest(key, known) or '.'}")
-        wanted = {_text(_parsed(entry)) for entry in text.split(",")}
-        kept = [record for record in kept if _text(value_of(record, key)) in wanted]
+        wanted = {written(_parsed(entry)) for entry in text.split(",")}
+        kept = [record for record in kept if written(value_of(record, key)) in wanted]
     return kept
 
 
@@ -111,7 +112,7 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _text(value: Any) -> str:
+def written(value: Any) -> str:
     """A value as people write it: 0.1, focal, [a,b], null."""
     if isinstance(value, str):
         return value
@@ -149,7 +150,7 @@ def compare_runs(
     ended = [record for record in records if record["status"] in ("completed", "diverged")]
     if not ended:
         raise UsageError("there are no finished runs to compare. Run some: lossbench train -m loss=cross_entropy,focal")
-    _check_metric(ended, metric)
+    check_metric(ended, metric)
     known = {key for record in ended for key in (*record["choices"], *flat(record["config"]))}
     if by not in known:
         near = nearest(by, known) or "."
@@ -160,7 +161,7 @@ def compare_runs(
         by_dataset[record["choices"]["dataset"]].append(record)
     found = []
     for dataset, own in sorted(by_dataset.items()):
-        groups, trials, notes = _methods(Runs(dataset, own), by, metric, tuned, mix, better_higher)
+        groups, trials, notes = methods(Runs(dataset, own), by, metric, tuned, mix, better_higher)
         if len(groups) < 2:
             notes.append(f"only one value of {by}: nothing to compare it with")
         scores = {name: {run["seed"]: _score(run, metric) for run in runs} for name, runs in groups.items()}
@@ -172,7 +173,7 @@ def compare_runs(
     return _over_all_datasets(found, alpha) if len(found) > 1 else found
 
 
-def _check_metric(records: Sequence[Record], metric: str) -> None:
+def check_metric(records: Sequence[Record], metric: str) -> None:
     known = sorted({key for record in records for key in record["best"]})
     if known and metric not in known:
         near = nearest(metric, known) or "."
@@ -197,7 +198,7 @@ def _baseline(wanted: str | None, by: str, names: list[str]) -> str:
     return next((name for name in ("cross_entropy", "adamw", "wsd", "mlp") if name in names), names[0])
 
 
-def _methods(
+def methods(
     runs: Runs, by: str, metric: str, tuned: bool, mix: bool, better_higher: bool
 ) -> tuple[dict[str, list[Record]], dict[str, int], list[str]]:
     """({method: its runs, one a seed}, {method: settings tried}, notes)."""
@@ -221,12 +222,13 @@ def _methods(
             "say --tuned to give every method its best setting by the validation metric."
         )
     settings: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    several = _several(runs, by, inside)
     for record, config in zip(runs.records, runs.configs, strict=True):
-        name = _text(value_of(record, by))
+        name = written(value_of(record, by))
         own = [key for key in inside if key in config]
-        label = ",".join(f"{key.removeprefix(by + '.')}={_text(config[key])}" for key in own)
+        label = ",".join(f"{key.removeprefix(by + '.')}={written(config[key])}" for key in own)
         tuning = {key: config.get(key) for key in (*tunable, *(own if tuned else ()))}
-        if label and not tuned and _several(runs, by, name, own):
+        if label and not tuned and name in several:
             name = f"{name}[{label}]"
         settings[name][json.dumps(tuning, sort_keys=True)].append(record)
     selection = f"validation/{metric.rsplit('/', 1)[-1]}"
@@ -244,10 +246,13 @@ def _methods(
     return dict(sorted(methods.items())), trials, notes
 
 
-def _several(runs: Runs, by: str, name: str, keys: Sequence[str]) -> bool:
-    """Whether the runs of one name differ in the group's own hyper-parameters."""
-    own = [c for r, c in zip(runs.records, runs.configs, strict=True) if _text(value_of(r, by)) == name]
-    return any(len({json.dumps(config.get(key)) for config in own}) > 1 for key in keys)
+def _several(runs: Runs, by: str, keys: Sequence[str]) -> set[str]:
+    """The names whose runs differ in the group's own hyper-parameters."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, config in zip(runs.records, runs.configs, strict=True):
+        for key in keys:
+            seen[written(value_of(record, by)), key].add(json.dumps(config.get(key)))
+    return {name for (name, _), values in seen.items() if len(values) > 1}
 
 
 def validation_score(own: Sequence[Record], key: str, better_higher: bool) -> float:
@@ -264,7 +269,7 @@ def _differences(runs: Runs, keys: Sequence[str]) -> str:
     """'optimizer.lr (0.1, 0.03) and budget.epochs (5, 20)'."""
     said = []
     for key in keys[:3]:
-        values = list(dict.fromkeys(_text(config.get(key)) for config in runs.configs))
+        values = list(dict.fromkeys(written(config.get(key)) for config in runs.configs))
         said.append(f"{key} ({', '.join(values[:4])}{', ...' if len(values) > 4 else ''})")
     return " and ".join(said) + (f" and {len(keys) - 3} more keys" if len(keys) > 3 else "")
 
@@ -280,16 +285,16 @@ def _over_all_datasets(found: list[DatasetComparison], alpha: float) -> list[Dat
         p = float(corrected[position])
         best_case = list(p_values)
         best_case[position] = smallest_p(row.n)
-        words = row.words
         verdict: Verdict
+        said = [words for words in row.words.split("; ") if words and words != too_few(alpha, max(1, row.family))]
         if p <= alpha:
             verdict = row.verdict if row.verdict in ("better", "worse") else "no difference shown"
         elif holm(best_case)[position] > alpha:
             verdict = "too few seeds"
-            if row.verdict != "too few seeds":
-                words = "; ".join(filter(None, [f"too few seeds for {family} comparisons over the data sets", words]))
+            said.insert(0, too_few(alpha, family))
         else:
             verdict = "no difference shown"
+        words = "; ".join(said)
         found[i].rows[j] = replace(row, holm_p=p, family=family, verdict=verdict, words=words)
     return found
 
@@ -334,7 +339,7 @@ def explanation(found: Sequence[DatasetComparison], metric: str, direction: str 
     family = max((row.family for comparison in found for row in comparison.rows), default=0)
     lines = [
         f"{metric}, {'higher' if higher else 'lower'} is better; differences to {baseline}, paired by seed; 95 % "
-        f"t interval of each difference alone; p: exact sign-flip test, Holm-corrected over {family} comparisons"
+        f"t interval of each difference alone; p: exact sign-flip test, Holm-corrected over {family} comparison{'' if family == 1 else 's'}"
     ]
     for comparison in found:
         lines += [f"{comparison.dataset}: {note}" for note in comparison.notes]

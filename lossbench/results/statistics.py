@@ -528,7 +528,7 @@ def compare(
             verdict = "better" if gain.mean() > 0 else "worse"
         elif holm(best_case)[index] > alpha:
             verdict = "too few seeds"
-            said.insert(0, _too_few(alpha, max(1, family)))
+            said.insert(0, too_few(alpha, max(1, family)))
         else:
             verdict = "no difference shown"
         if verdict in ("no difference shown", "too few seeds") and (interval.low > 0 or interval.high < 0):
@@ -555,7 +555,8 @@ def compare(
     return rows
 
 
-def _too_few(alpha: float, comparisons: int) -> str:
+def too_few(alpha: float, comparisons: int) -> str:
+    """The sentence that says how many seeds a test in a family of so many comparisons needs."""
     family = f" (one of {comparisons} comparisons)" if comparisons > 1 else ""
     return f"{seeds_needed(alpha, comparisons)} seeds are needed before this test can reject{family}"
 

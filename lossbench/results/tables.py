@@ -132,7 +132,7 @@ def _terminal(table: Table, width: int | None, encoding: str) -> str:
 
     table = _encodable_table(table, encoding)
     columns = range(len(table.columns))
-    right = [_is_numeric(table, i) for i in columns]
+    right = [is_numeric(table, i) for i in columns]
     body = [list(map(_one_line, number_texts([row[i] for row in table.rows]))) for i in columns]
     head = [_one_line(name) for name in table.columns]
     natural = [max(1, *map(cell_len, (head[i], *body[i]))) for i in columns]
@@ -190,7 +190,7 @@ def _json(table: Table, width: int | None, encoding: str) -> str:
 def _latex(table: Table, width: int | None, encoding: str) -> str:
     columns = range(len(table.columns))
     body = [number_texts([row[i] for row in table.rows], missing="--") for i in columns]
-    alignment = "".join("r" if _is_numeric(table, i) else "l" for i in columns)
+    alignment = "".join("r" if is_numeric(table, i) else "l" for i in columns)
     lines = [_latex_row([_latex_text(name) for name in table.columns])]
     for number, row in enumerate(table.rows):
         cells = [
@@ -229,7 +229,7 @@ def _markdown(table: Table, width: int | None, encoding: str) -> str:
         for i, name in enumerate(table.columns)
     ]
     widths = [max(3, *map(len, column)) for column in cells]
-    right = [_is_numeric(table, i) for i in columns]
+    right = [is_numeric(table, i) for i in columns]
     lines = [
         [cells[i][row].rjust(widths[i]) if right[i] else cells[i][row].ljust(widths[i]) for i in columns]
         for row in range(len(table.rows) + 1)
@@ -294,7 +294,7 @@ def _is_missing(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _is_numeric(table: Table, column: int) -> bool:
+def is_numeric(table: Table, column: int) -> bool:
     cells = [row[column] for row in table.rows if not _is_missing(row[column])]
     return bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
 

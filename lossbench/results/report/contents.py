@@ -189,7 +189,7 @@ def _compared(
         by_dataset[entry["choices"]["dataset"]].append(entry)
     reported = {dataset: _metrics(own) for dataset, own in by_dataset.items()}
     if question.metric and any(reported.values()):
-        comparing._check_metric([entry for entry in records if entry["best"]], question.metric)
+        comparing.check_metric([entry for entry in records if entry["best"]], question.metric)
     refused: list[tuple[str, str]] = []
     by_metric: dict[str, list[str]] = defaultdict(list)
     for dataset, metrics in sorted(reported.items()):
@@ -277,7 +277,7 @@ def _section(
     for comparison in found:
         own = [r for r in records if r["choices"]["dataset"] == comparison.dataset and r["status"] in record.FINISHED]
         runs = comparing.Runs(comparison.dataset, own)
-        groups[comparison.dataset] = comparing._methods(runs, by, metric, question.tuned, question.mix, higher)[0]
+        groups[comparison.dataset] = comparing.methods(runs, by, metric, question.tuned, question.mix, higher)[0]
         settings[comparison.dataset] = _settings(runs, by, selection, higher) if question.tuned else {}
     compared = [run for methods in groups.values() for runs in methods.values() for run in runs]
     rows = {run["folder"]: record.rows(outputs / "runs" / run["folder"]) for run in compared}
@@ -502,7 +502,7 @@ def _settings(runs: comparing.Runs, by: str, selection: str, higher: bool) -> di
     keys = [key for key in runs.varying() if key != by and key.split(".")[0] in (by, *comparing.TUNABLE)]
     settings: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for entry, config in zip(runs.records, runs.configs, strict=True):
-        name = comparing._text(comparing.value_of(entry, by))
+        name = comparing.written(comparing.value_of(entry, by))
         settings[name][json.dumps({key: config.get(key) for key in keys}, sort_keys=True)].append(entry)
     sign = 1.0 if higher else -1.0
     return {name: [sign * comparing.validation_score(own, selection, higher) for own in options.values()]
@@ -535,7 +535,7 @@ def _runs_table(records: Sequence[Record], by: str, metrics: Mapping[str, bool])
     columns = ["folder", "status", *groups, "seed", *shown, "best step", "steps", "train seconds", "error", "command"]
     rows = []
     for entry in sorted(records, key=lambda r: (r["status"] == "completed", r["status"])):
-        values = [value if isinstance(value, str) else None if value is None else comparing._text(value)
+        values = [value if isinstance(value, str) else None if value is None else comparing.written(value)
                   for value in (comparing.value_of(entry, key) for key in groups)]  # fmt: skip
         best = [entry["best"].get(name) for name in shown]
         time = (entry.get("time") or {}).get("train_seconds")

@@ -16,7 +16,7 @@ from importlib.resources import files
 import lossbench
 from lossbench.results.report.charts import STYLES, interval_chart, line_chart, swatch, verdict_class
 from lossbench.results.report.contents import FADED, Chart, IntervalChart, LineChart, Report, Section, Sentence
-from lossbench.results.tables import Table, _is_numeric, number_texts
+from lossbench.results.tables import Table, is_numeric, number_texts
 
 SENTENCES = 18  # on the first screen; the rest is folded
 LONG = 44  # characters of a column from which its lines wrap
@@ -344,7 +344,7 @@ def table(shown: Table, caption: str, *, header: int, formats: dict[str, Callabl
     how the text of a column becomes HTML, where it is not just escaped."""
     formats = formats or {}
     columns = range(len(shown.columns))
-    numeric = [_is_numeric(shown, i) for i in columns]
+    numeric = [is_numeric(shown, i) for i in columns]
     body = [number_texts([row[i] for row in shown.rows], missing="") for i in columns]
     longest = [max((len(text) for text in column), default=0) for column in body]
     kinds = ["number" if numeric[i] else "long" if longest[i] > LONG else "" for i in columns]
