@@ -337,9 +337,10 @@ def explanation(found: Sequence[DatasetComparison], metric: str, direction: str 
     higher = higher_is_better(metric) if direction is None else direction == "higher"
     baseline = found[0].rows[0].name
     family = max((row.family for comparison in found for row in comparison.rows), default=0)
+    comparisons = "1 comparison" if family == 1 else f"{family} comparisons"
     lines = [
         f"{metric}, {'higher' if higher else 'lower'} is better; differences to {baseline}, paired by seed; 95 % "
-        f"t interval of each difference alone; p: exact sign-flip test, Holm-corrected over {family} comparison{'' if family == 1 else 's'}"
+        f"t interval of each difference alone; p: exact sign-flip test, Holm-corrected over {comparisons}"
     ]
     for comparison in found:
         lines += [f"{comparison.dataset}: {note}" for note in comparison.notes]
