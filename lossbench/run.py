@@ -376,7 +376,7 @@ def build_model(config: Mapping[str, Any], dataset: Any) -> nn.Module:
     """The model of a config, with the initial weights of its seed. Leaves the global random stream where it was."""
     make = bind(config["model"], "model")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.derive(config["seed"], "model"))
+        torch.default_generator.manual_seed(seeds.derive(config["seed"], "model"))
         return make(input_shape=dataset.input_shape, num_outputs=dataset.num_outputs)
 
 

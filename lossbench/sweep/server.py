@@ -178,6 +178,9 @@ def import_engine() -> None:
     import hydra.utils  # noqa: F401
     import torch
 
+    import lossbench.metrics.classification
+    import lossbench.metrics.multilabel
+    import lossbench.metrics.regression
     import lossbench.optimizers.check
     import lossbench.optimizers.eager
     import lossbench.optimizers.groups
