@@ -541,6 +541,7 @@ def test_equal_configs_written_differently_are_one_run(tmp_path):
         (["optimizer.lr=0.001"], ["optimizer.lr=1e-3"]),
         (["budget.steps=30"], ["budget.steps=30", "budget.epochs=7"]),  # epochs do not count beside steps
         (["regularizer=l2_norm"], ["regularizer=[l2_norm]"]),
+        (["dataset=mnist", "dataset.root=/here"], ["dataset=mnist", "dataset.root=/there"]),
         (["device=auto"], ["device=cpu"] if not torch.cuda.is_available() else ["device=cuda"]),
     ):
         assert prepared(tmp_path, *one).run == prepared(tmp_path, *other).run, (one, other)
