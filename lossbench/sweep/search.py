@@ -30,7 +30,7 @@ def search_settings(
     """The keys of ``search`` in a config.
 
     trials    for every loss
-    space     {key: axis} for all losses; a key that a run does not have is left out
+    space     {key: axis} for all losses, nested or dotted; a key that a run does not have is left out
     per_loss  {loss: {key: axis}}, in addition
     An axis is {values: [...]} or {low: .., high: .., scale: linear or log, integer: true or false}.
     """
@@ -39,8 +39,18 @@ def search_settings(
 def keys_of(search: Mapping[str, Any], losses: Iterable[str]) -> list[str]:
     """All keys that a search over these losses tries."""
     per_loss = search.get("per_loss") or {}
-    own = [key for loss in losses for key in per_loss.get(loss) or {}]
-    return list(dict.fromkeys([*(search.get("space") or {}), *own]))
+    own = [key for loss in losses for key in _axes(per_loss.get(loss))]
+    return list(dict.fromkeys([*_axes(search.get("space")), *own]))
+
+
+def _axes(space: Any, prefix: str = "") -> dict[str, Any]:
+    """{dotted key: axis} of a space, however it is nested."""
+    found: dict[str, Any] = {}
+    for key, node in (space or {}).items():
+        is_axis = isinstance(node, Mapping) and any(k in AXIS and not isinstance(v, Mapping) for k, v in node.items())
+        nested = isinstance(node, Mapping) and node and not is_axis
+        found |= _axes(node, f"{prefix}{key}.") if nested else {f"{prefix}{key}": node}
+    return found
 
 
 def trials(search: Mapping[str, Any], loss: str, has: Callable[[str], bool]) -> list[dict[str, Any]]:
@@ -49,11 +59,11 @@ def trials(search: Mapping[str, Any], loss: str, has: Callable[[str], bool]) -> 
     Raises UsageError for a malformed space, and where a loss would get fewer trials than the others.
     """
     contract.check(search_settings, search, "search")
-    own = (search.get("per_loss") or {}).get(loss) or {}
+    own = _axes((search.get("per_loss") or {}).get(loss))
     for key in own:
         if not has(key):
             raise UsageError(f"search.per_loss.{loss}.{key}: loss={loss} has no such key.")
-    space = {key: axis for key, axis in (search.get("space") or {}).items() if has(key)} | own
+    space = {key: axis for key, axis in _axes(search.get("space")).items() if has(key)} | own
     for key, axis in space.items():
         _check(key, axis)
     number = search["trials"]
@@ -69,9 +79,10 @@ def trials(search: Mapping[str, Any], loss: str, has: Callable[[str], bool]) -> 
         remedy = "lower search.trials, or widen its space, such as with search.per_loss"
     different = len({json.dumps(trial, sort_keys=True) for trial in made})
     if different != number:
+        absent = [key for key in _axes(search.get("space")) if not has(key)]
         raise UsageError(
             f"search: loss={loss} has {different} different settings to try, but search.trials={number}. Every loss "
-            f"must get the same number of trials: {remedy}."
+            f"must get the same number of trials: {remedy}." + (f" It has no {', '.join(absent)}." if absent else "")
         )
     return made
 
