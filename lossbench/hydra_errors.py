@@ -50,7 +50,7 @@ def _keys(arguments: Sequence[str]) -> list[str]:
     from omegaconf import DictConfig
 
     def walk(node: DictConfig, prefix: str) -> Iterator[str]:
-        for name in node:
+        for name in map(str, node):
             yield f"{prefix}{name}"
             child = node._get_node(name)
             if isinstance(child, DictConfig):
