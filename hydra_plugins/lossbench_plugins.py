@@ -26,10 +26,11 @@ class LossbenchSweeper(Sweeper):
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
+        from lossbench import cli
         from lossbench.sweep.command import sweep
 
         assert self.hydra_context is not None and self.config is not None
-        return sweep(arguments, self.hydra_context, self.config, **self.options)
+        return sweep([*arguments, *cli.deferred], self.hydra_context, self.config, **self.options)
 
 
 class LocalLauncher(Launcher):

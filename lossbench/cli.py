@@ -76,9 +76,13 @@ def train(arguments: list[str]) -> int:
         arguments = [a for a in arguments if a != "--dry-run"] + ["hydra.sweeper.dry_run=true"]
         if not {"-m", "--multirun"} & set(arguments):
             arguments.insert(0, "-m")
+    deferred.clear()
     if {"-m", "--multirun"} & set(arguments):
         # In front: Hydra's parser takes no option between two overrides.
-        arguments = ["-m", *(_deferred(argument) for argument in arguments if argument not in ("-m", "--multirun"))]
+        arguments = ["-m", *(argument for argument in arguments if argument not in ("-m", "--multirun"))]
+        if not any(argument.startswith("hydra/sweeper=") for argument in arguments):
+            deferred.extend(filter(_can_wait, arguments))
+            arguments = [argument for argument in arguments if not _can_wait(argument)]
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lossbench" if COMPLETION & set(arguments) else "lossbench train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us, and are worded here
@@ -125,17 +129,14 @@ def complete(arguments: list[str]) -> int:
 outcomes: list[int | Exception] = []  # exit codes of this command's runs; Hydra does not hand on what a job returns
 
 
-def _deferred(argument: str) -> str:
-    """An override as a choice of one, which Hydra leaves to the sweeper: the first composition of a sweep would refuse
-    a key that only some of its runs have."""
-    key, sign, value = argument.partition("=")
-    if not sign or not value or key.startswith(("-", "+", "~", "hydra.", "hydra/")):
-        return argument
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+# Overrides of a sweep that go to the sweeper directly: Hydra's first composition, which is only about its own settings,
+# would refuse a key that only some of the runs have.
+deferred: list[str] = []
 
-    if OverridesParser.create().parse_override(argument).is_sweep_override():
-        return argument
-    return f"{key}=choice({value})"
+
+def _can_wait(argument: str) -> bool:
+    key, sign, _ = argument.partition("=")
+    return bool(sign) and not key.startswith(("-", "+", "~", "hydra.", "hydra/"))
 
 
 def job(config: Any) -> None:
@@ -361,4 +362,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 if __name__ == "__main__":
-    main()
+    from lossbench import cli  # the module that the sweeper knows; this one is called __main__
+
+    cli.main()

@@ -11,11 +11,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import cli
-from lossbench.display import say
 from lossbench.errors import UsageError
 from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
-from lossbench.sweep.display import SweepDisplay, duration, headline
+from lossbench.sweep.display import SweepDisplay, duration, headline, tell
 from lossbench.sweep.local import Display, LocalLauncher, Server
 from lossbench.sweep.plan import Plan
 
@@ -45,12 +44,12 @@ def sweep(
         found = [prepared.record for prepared in plan.runs]
         pending = select(plan, found)
         for line in announcement(plan, found, pending):
-            say(line)
+            tell(line)
         if launcher["_target_"] == VECTORIZED:
             from lossbench.vectorized import launcher as vectorized
 
             for line in vectorized.announcement(pending, launcher["slots"], launcher["stack"]):
-                say(line)
+                tell(line)
         if dry_run:
             return []
         path = plans.write(plan, plan.runs[0].outputs / "sweeps" / plan.name)
@@ -63,7 +62,7 @@ def sweep(
             server.close(at_once=True)
     records = [record for prepared in plan.runs if (record := prepared.record) is not None]
     for line in closing(plan, records):
-        say(line)
+        tell(line)
     unfinished = len(records) < len(plan.runs) or any(record["status"] != "completed" for record in records)
     cli.outcomes.append(max(code, int(unfinished)))
     return records

@@ -1,5 +1,6 @@
 """What a person sees of a sweep: a live table on a terminal, one line for each finished run in a pipe."""
 
+import contextlib
 import os
 import sys
 import time
@@ -22,8 +23,7 @@ class SweepDisplay:
         self.running: dict[str, tuple[int, int]] = {}
         self.started_at = time.monotonic()
         self.live: Any = None
-        self.deaf = False  # whoever read our output has gone away
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
 
@@ -41,24 +41,20 @@ class SweepDisplay:
         self.running.pop(prepared.name, None)
         self.counts[record["status"]] += 1
         number = sum(self.counts.values())
-        self._say(f"[{number}/{self.total}] {record['status']:9} {prepared.name}  {headline(record)}".rstrip())
+        self.tell(f"[{number}/{self.total}] {record['status']:9} {prepared.name}  {headline(record)}".rstrip())
 
     def warn(self, text: str) -> None:
         if self.live is None:
-            print(f"lossbench: {text}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(f"lossbench: {text}", file=sys.stderr, flush=True)
         else:
-            self._say(f"lossbench: {text}")
+            self.tell(f"lossbench: {text}")
 
-    def _say(self, text: str) -> None:
-        """A reader who goes away (such as `| head`) must not end the sweep."""
+    def tell(self, text: str) -> None:
         if self.live is not None:
             self.live.console.print(printable(text), soft_wrap=True)
-        elif not self.deaf:
-            try:
-                say(text)
-            except BrokenPipeError:
-                self.deaf = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            tell(text)
 
     def refresh(self) -> None:
         if self.live is not None:
@@ -95,6 +91,16 @@ class SweepDisplay:
         if len(self.running) > SHOWN:
             table.add_row(Text(f"         and {len(self.running) - SHOWN} more"))
         return table
+
+
+def tell(text: str) -> None:
+    """A line on standard output. A reader who goes away (such as `| head`) must not end the sweep."""
+    if sys.stdout is None:  # closed from the beginning
+        return
+    try:
+        say(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

@@ -30,7 +30,7 @@ Slot = tuple[str | None, int]  # (value of CUDA_VISIBLE_DEVICES or None, number)
 
 MOST_RESTARTS = 3  # of the server in a row, without a run that ended in between
 LOOK_AGAIN_SECONDS = 1.0  # at a run that another process is working on
-TAIL = 20  # lines of what a crashed run has printed, for its record
+TAIL = 60  # lines of what a crashed run has printed, for its record
 
 
 class Display(Protocol):
