@@ -17,14 +17,12 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch; one thread everywhere
 
-from benchmarks import collecting, start_up, sweeps, training_step
+from benchmarks import collecting, stacked, start_up, sweeps, training_step
 from benchmarks.measure import Row
 from lossbench.display import say
 from lossbench.results.tables import Table, show
 
 NOT_BUILT = [
-    Row("vectorized_cpu", "vectorized launcher, 64 runs of a small mlp / one after another, 2 cores", least=3.5),
-    Row("vectorized_gpu", "vectorized launcher, 64 runs of a small mlp / one after another, a GPU", least=20),
     Row("memory_vocabulary", "memory of the large-vocabulary loss as the vocabulary grows", note="target: flat"),
     Row("memory_contrastive", "memory of the large-batch contrastive loss as the batch grows", note="target: flat"),
 ]
@@ -40,21 +38,34 @@ class Benchmark:
 
 
 BENCHMARKS = [
-    Benchmark(["step_digits"], lambda f, q: [training_step.training_step("digits", f, blocks=2 if q else 30)]),
+    Benchmark(["step_digits"], lambda f, q: [training_step.training_step("digits", f, blocks=1 if q else 30)]),
     Benchmark(
         ["step_digits_one_group"],
-        lambda f, q: [training_step.training_step("digits", f, blocks=2 if q else 30, groups=1)],
+        lambda f, q: [training_step.training_step("digits", f, blocks=1 if q else 30, groups=1)],
     ),
-    Benchmark(["step_images"], lambda f, q: [training_step.training_step("images", f, blocks=2 if q else 30)]),
+    Benchmark(["step_images"], lambda f, q: [training_step.training_step("images", f, blocks=1 if q else 30)]),
     Benchmark(["start_help"], lambda f, q: [start_up.help_text(1 if q else 11)]),
     Benchmark(["start_train"], lambda f, q: [start_up.one_step(f, 1 if q else 7)]),
     Benchmark(
         ["sweep_run", "sweep_run_hydra_basic"],
-        lambda f, q: sweeps.sweep_runs(f, turns=1, runs=2 if q else 200, few=0 if q else 8, hydra_runs=2 if q else 24),
+        lambda f, q: sweeps.sweep_runs(
+            f, turns=1 if q else 3, runs=2 if q else 200, few=0 if q else 8, hydra_runs=2 if q else 24
+        ),
     ),
     Benchmark(["plan"], lambda f, q: [sweeps.plan(f, turns=1 if q else 3, runs=100 if q else 10_000)]),
     Benchmark(
         ["collect"], lambda f, q: [collecting.collect_records(f, turns=1 if q else 5, records=100 if q else 10_000)]
+    ),
+    *(
+        Benchmark(
+            [f"vectorized_{device}"],
+            lambda f, q, device=device, target=target: [  # type: ignore[misc]
+                stacked.vectorized(
+                    f, device, target, turns=1 if q else 3, runs=2 if q else 64, epochs=1 if q else 20, start=not q
+                )
+            ],
+        )
+        for device, target in (("cpu", 3.5), ("cuda", 20))
     ),
     *(Benchmark([row.name], lambda f, q, row=row: [row]) for row in NOT_BUILT),  # type: ignore[misc]
 ]
@@ -78,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             rows += benchmark.measure(Path(folder), options.quick)
     show(table(rows))
-    say("value: median over turns, in time of the processor; quartiles of the turns beside it")
+    say("value: median over turns, in time of the processor unless said; quartiles of the turns beside it")
     missed = [row.name for row in rows if row.verdict == "MISSED"]
     say(f"missed: {', '.join(missed)}" if missed else "no target was missed")
     if options.quick:

@@ -25,8 +25,9 @@ LOSSBENCH = str(Path(sys.executable).with_name("lossbench"))
 class Row:
     """One line of the table.
 
-    value, low, high   the median over the turns, and its lower and upper quartile; None: not built yet
+    value, low, high   the median over the turns, and its lower and upper quartile; None: there is none
     most, least        the target, value <= most or value >= least; neither: the line is there to be compared with
+    absent             why there is no value
     details            everything else that was measured, for the JSON file
     """
 
@@ -39,6 +40,7 @@ class Row:
     most: float | None = None
     least: float | None = None
     note: str = ""
+    absent: str = "not built yet"
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,9 +51,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """'met', 'MISSED', 'not built yet', or nothing where there is no target."""
+        """'met', 'MISSED', why there is no value, or nothing where there is no target."""
         if self.value is None:
-            return "not built yet"
+            return self.absent
         if self.most is not None:
             return "met" if self.value <= self.most else "MISSED"
         if self.least is not None:
