@@ -5,10 +5,13 @@ the rest of a run's start.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Generator, Tensor
 
+from lossbench.datasets.dataset import Dataset, Split, mean_and_std, split_indices
 from lossbench.errors import UsageError
 
 
@@ -24,3 +27,19 @@ def bundled(file_name: str, *, delimiter: str | None = ",", header_lines: int = 
             "Install the release that lossbench was tested with: pip install 'scikit-learn==1.9.*'"
         )
     return np.loadtxt(path, delimiter=delimiter, skiprows=header_lines, ndmin=2)
+
+
+def classified_rows(table: Tensor, class_names: Sequence[str], generator: Generator) -> Dataset:
+    """Rows of measurements whose last column is the class: 60 % train, 20 % validation, 20 % test, stratified."""
+    whole = Split(table[:, :-1].float(), {"targets": table[:, -1].long()})
+    test, validation, train = split_indices(len(whole), (0.2, 0.2), generator, whole.labels["targets"])
+    mean, std = mean_and_std(table[train, :-1].float())
+    return Dataset(
+        train=whole.select(train),
+        validation=whole.select(validation),
+        test=whole.select(test),
+        num_outputs=len(class_names),
+        mean=mean,
+        std=std,
+        class_names=class_names,
+    )
