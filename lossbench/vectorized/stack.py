@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map
 
 from lossbench import contract
-from lossbench.objective import Network, Objective, unwrap
+from lossbench.objective import NETWORK, Network, Objective, unwrap
 from lossbench.optimizers.eager import plain_step
 from lossbench.run import Prepared
 from lossbench.source import Source
@@ -31,6 +31,8 @@ from lossbench.trainer import Settings
 # What optimizers keep as one number for a parameter; everything else in their state has the parameter's shape.
 NUMBERS_OF_STATE = ("step", "mu", "eta", "mu_product")
 METRIC_ELEMENTS = 2**24  # of collected tensors that metrics are computed from at once: bounds the memory
+
+PASSES = (("body", "x"), ("head", "features"))  # what a task asks of the model for the tensors of nearly every loss
 
 Label = tuple[str, ...]  # ('model', name) or ('params', function, name)
 
@@ -193,8 +195,16 @@ class Block:
     hyper: list[dict[str, Tensor]]
     params: dict[str, dict[str, Tensor]]
     state: dict[str, dict[str, Tensor]]
+    unused: frozenset[Label] = frozenset()  # parameters that its losses do not depend on
     sums: dict[str, Any] = field(default_factory=dict)  # {'loss' or term: [r]} since the last evaluation
     count: Any = 0.0
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether more is asked of the model than the features and the outputs of the batch's x."""
+        named = {name for names in self.objective.wanted for name in names}
+        named |= {i for step in self.objective.plan if step.inputs not in PASSES for i in step.inputs}
+        return not named.isdisjoint(NETWORK)
 
     def add(self, losses: Tensor, terms: Mapping[str, Tensor], count: Tensor | float) -> None:
         count = count.double() if isinstance(count, Tensor) else float(count)
@@ -279,6 +289,7 @@ class Stack:
         self.best_weights = self._stack_best(payloads)
         self.blocks = [self._block(rows) for rows in _runs_of([keys[id(m)][0] for m in self.members])]
         self.segments = [self._segment(rows) for rows in _runs_of([keys[id(m)][:2] for m in self.members])]
+        self.fresh = True  # no step was made yet
         self.data = Data(self.members, self.blocks, device)
         for member, payload in zip(self.members, payloads, strict=True):
             member.best, member.last_row = payload["best"], payload["last_row"]
@@ -363,67 +374,63 @@ class Stack:
         finally:
             torch.backends.cuda.enable_flash_sdp(fused)
 
-    def _features(self, batches: Sequence[Mapping[str, Any]], shared: bool) -> Tensor:
-        """The features of all rows in one call; several blocks would make them one by one."""
+    def _passes(self, batches: Sequence[Mapping[str, Any]], shared: bool) -> tuple[Tensor, Tensor]:
+        """The features and outputs of all rows in one call; several blocks would make them one by one."""
 
-        def one(parameters: dict, buffers: dict, x: Tensor) -> Tensor:
-            return self._network(parameters, buffers).body(x)
+        def one(parameters: dict, buffers: dict, x: Tensor) -> tuple[Tensor, Tensor]:
+            network = self._network(parameters, buffers)
+            features = network.body(x)
+            return features, network.head(features)
 
         x = batches[0]["x"] if shared else torch.cat([batch["x"] for batch in batches])
         return torch.vmap(one, in_dims=(0, 0, None if shared else 0))(self.parameters, self.buffers, x)
 
-    def losses(self, step: int, total_steps: int) -> Tensor:
-        """The loss of every row [R], with gradient; losses, terms and memory are taken note of."""
+    def losses(self, step: int, total_steps: int) -> list[Tensor]:
+        """The losses of each block's rows [r], with gradient; terms and memory are taken note of."""
         batches, shared = self.data.batches(step)
         progress: Tensor | float = 0.0
         if any(block.objective.needs_progress for block in self.blocks):
             progress = torch.tensor(step / total_steps, device=self.device)
-        parameters, buffers, features = [self.parameters], [self.buffers], [None]
         with self._attention():
-            if len(self.blocks) > 1:  # split, and not slices: its gradient is one concatenation
-                sizes = [block.rows.stop - block.rows.start for block in self.blocks]
-                parameters, buffers = _split(self.parameters, sizes), _split(self.buffers, sizes)
-                features = self._features(batches, shared).split(sizes)
-            found = [
-                self._block_losses(*each, shared, progress)
-                for each in zip(self.blocks, parameters, buffers, features, batches, strict=True)
-            ]
-        return torch.cat(found)
+            if len(self.blocks) == 1:
+                return [
+                    self._losses_of(self.blocks[0], self.parameters, self.buffers, (), batches[0], shared, progress)
+                ]
+            sizes = [block.rows.stop - block.rows.start for block in self.blocks]
+            passes = zip(*(tensor.split(sizes) for tensor in self._passes(batches, shared)), strict=True)
+            # Split, and not slices: the gradient of a split is one concatenation.
+            parameters, buffers = _split(self.parameters, sizes), _split(self.buffers, sizes)
+            found = []
+            for block, p, b, made, batch in zip(self.blocks, parameters, buffers, passes, batches, strict=True):
+                weights = (p, b) if block.needs_weights else ({}, {})
+                found.append(self._losses_of(block, *weights, made, batch, shared, progress))
+            return found
 
-    def _block_losses(
+    def _losses_of(
         self,
         block: Block,
         parameters: dict[str, Tensor],
         buffers: dict[str, Tensor],
-        features: Tensor | None,
+        passes: tuple[Tensor, ...],
         batch: dict[str, Any],
         shared: bool,
         progress: Tensor | float,
     ) -> Tensor:
         counts: list[Any] = []
 
-        def one(
-            parameters: dict,
-            buffers: dict,
-            features: Tensor | None,
-            batch: dict,
-            params: dict,
-            state: dict,
-            hyper: list,
-        ) -> tuple:
+        def one(parameters: Any, buffers: Any, passes: Any, batch: Any, params: Any, state: Any, hyper: Any) -> tuple:
             network = self._network(parameters, buffers)
-            if features is not None:
-                body, x = network.body, batch["x"]
-                network = network._replace(body=lambda inputs: features if inputs is x else body(inputs))
+            if passes:
+                network = _with_passes(network, batch["x"], *passes, known=bool(parameters))
             evaluation = with_hyperparameters(block.objective, hyper)(network, batch, params, state, progress)
             if not isinstance(evaluation.count, Tensor):  # a Python number is no output of vmap; it is the same for all
                 counts.append(evaluation.count)
             count = evaluation.count if isinstance(evaluation.count, Tensor) else evaluation.total.detach()
             return evaluation.loss, count, evaluation.terms, evaluation.state
 
-        in_dims = (0, 0, None if features is None else 0, None if shared else 0, 0, 0, 0)
+        in_dims = (0, 0, 0, None if shared else 0, 0, 0, 0)
         losses, count, terms, state = torch.vmap(one, in_dims=in_dims)(
-            parameters, buffers, features, batch, block.params, block.state, block.hyper
+            parameters, buffers, passes, batch, block.params, block.state, block.hyper
         )
         if block.objective.has_state:
             block.state = {**block.state, **state}
@@ -436,7 +443,10 @@ class Stack:
         leaves += [p for block in self.blocks for tensors in block.params.values() for p in tensors.values()]
         for leaf in leaves:
             leaf.grad = None
-        losses = self.losses(step, total_steps)
+        found = self.losses(step, total_steps)
+        if self.fresh:
+            self._find_unused(found, leaves)
+        losses = torch.cat(found)
         losses.sum().backward()
         if self.clip_norm is not None:
             self._clip()
@@ -447,14 +457,25 @@ class Stack:
             torch._foreach_lerp_(self.average, weights, 1 - (self.ema or 0.0))
         return losses.detach()
 
+    def _find_unused(self, losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
+        """Once: the parameters that a block does not use have no gradient, as in a single run, where an optimizer
+        leaves them alone; here the neighbours' use gives them one of zeros."""
+        self.fresh = False
+        if len(self.blocks) == 1:
+            return
+        names = {id(p): ("model", name) for name, p in self.parameters.items()}
+        for block, own in zip(self.blocks, losses, strict=True):
+            gradients = torch.autograd.grad(own.sum(), leaves, retain_graph=True, allow_unused=True)
+            unused = (names.get(id(p)) for p, g in zip(leaves, gradients, strict=True) if g is None)
+            block.unused = frozenset(label for label in unused if label is not None)
+
     def _gradients(self, segment: Segment) -> dict[Label, Tensor | None]:
         found: dict[Label, Tensor | None] = {}
+        unused = next(b for b in self.blocks if b.rows.start <= segment.rows.start < b.rows.stop).unused
         for _, label in segment.slices:
             whole, start = self._tensor(label, segment.rows.start)
-            gradient = whole.grad
-            found[label] = (
-                None if gradient is None else gradient[segment.rows.start - start : segment.rows.stop - start]
-            )
+            rows = slice(segment.rows.start - start, segment.rows.stop - start)
+            found[label] = None if whole.grad is None or label in unused else whole.grad[rows]
         return found
 
     def _clip(self) -> None:
@@ -660,6 +681,26 @@ class Data:
 
 
 # --- tensors of tensors ----------------------------------------------------------------------------------------------
+
+
+def _with_passes(network: Network, x: Tensor, features: Tensor, outputs: Tensor, *, known: bool) -> Network:
+    """The network whose features and outputs of x are there already.
+
+    known   whether the network has weights for other passes
+    """
+    body, head = network.body, network.head
+
+    def looked_up(inputs: Tensor, of: Tensor, made: Tensor, otherwise: Callable[[Tensor], Tensor]) -> Tensor:
+        if inputs is of:
+            return made
+        if not known:
+            raise ValueError("another pass through the model than the task's signatures say")
+        return otherwise(inputs)
+
+    return network._replace(
+        body=lambda inputs: looked_up(inputs, x, features, body),
+        head=lambda inputs: looked_up(inputs, features, outputs, head),
+    )
 
 
 def _stacked(tensors: Sequence[Tensor], device: torch.device) -> Tensor:

@@ -57,6 +57,20 @@ def test_one_order_for_all(double, tmp_path):  # noqa: F811
     assert_stack_equals_singles(tmp_path, runs, 1e-9)
 
 
+def test_unused_parameters(double, tmp_path):  # noqa: F811
+    # A loss on features alone leaves the head without a gradient, which an optimizer does not even decay. Its
+    # neighbours' losses must not change that, nor a regularizer that wants the weights.
+    def on_features(seed):
+        config = variant(tmp_path, (), {"seed": seed, "optimizer.weight_decay": 0.3}).config
+        target = "lossbench.regularizers.feature_norm.feature_norm"
+        return run.prepare({**config, "loss": {"_target_": target, "_partial_": True, "weight": 1.0}})
+
+    runs = [on_features(0), on_features(1)]
+    runs += variants(tmp_path, (), [{"seed": 0, "optimizer.weight_decay": 0.3}, {"seed": 1}])
+    runs += variants(tmp_path, ("regularizer=[l2_norm]", "loss=focal"), [{"seed": 0}])
+    assert_stack_equals_singles(tmp_path, runs, 1e-9)
+
+
 def test_mixed_precision(tmp_path):
     # bfloat16 has three digits: what is compared is that passes were made in it, on weights that stayed float32.
     runs = variants(tmp_path, ("precision=bf16", "budget.steps=4", "evaluation.steps=4"), [{"seed": 0}, {"seed": 1}])
