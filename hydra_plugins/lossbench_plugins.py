@@ -27,10 +27,20 @@ class LossbenchSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from lossbench import cli
-        from lossbench.sweep.command import sweep
+        from lossbench.sweep.server_process import ServerProcess
 
         assert self.hydra_context is not None and self.config is not None
-        return sweep([*arguments, *cli.deferred], self.hydra_context, self.config, **self.options)
+        forks = self.config.hydra.launcher._target_ in (f"{__name__}.LocalLauncher", f"{__name__}.VectorizedLauncher")
+        # Before torch is imported here, which it does at the same time.
+        server = ServerProcess() if forks and not self.options.get("dry_run") else None
+        try:
+            from lossbench.sweep.command import sweep
+
+            everything = [*arguments, *cli.deferred]
+            return sweep(everything, self.hydra_context, self.config, server=server, **self.options)
+        finally:
+            if server is not None:
+                server.close(at_once=True)
 
 
 class LocalLauncher(Launcher):

@@ -15,8 +15,9 @@ from lossbench.errors import UsageError
 from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
 from lossbench.sweep.display import SweepDisplay, duration, headline, tell
-from lossbench.sweep.local import Display, LocalLauncher, Server
+from lossbench.sweep.local import Display, LocalLauncher
 from lossbench.sweep.plan import Plan
+from lossbench.sweep.server_process import ServerProcess
 
 LOCAL = "hydra_plugins.lossbench_plugins.LocalLauncher"
 VECTORIZED = "hydra_plugins.lossbench_plugins.VectorizedLauncher"
@@ -25,9 +26,17 @@ Record = dict[str, Any]
 
 
 def sweep(
-    arguments: Sequence[str], hydra_context: HydraContext, config: DictConfig, *, dry_run: bool = False
+    arguments: Sequence[str],
+    hydra_context: HydraContext,
+    config: DictConfig,
+    *,
+    dry_run: bool = False,
+    server: ServerProcess | None = None,
 ) -> list[Record]:
-    """Returns the records of all runs of the plan that have ended, earlier ones too."""
+    """Returns the records of all runs of the plan that have ended, earlier ones too.
+
+    server   to fork workers from, where it was started already; it is ended here
+    """
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=False)
     assert isinstance(launcher, dict)
     if not _installed(launcher["_target_"]):
@@ -36,7 +45,6 @@ def sweep(
             "Those of clusters come with pip install 'lossbench[cluster]'."
         )
     is_local = launcher["_target_"] in (LOCAL, VECTORIZED)
-    server = Server() if is_local and not dry_run else None  # it starts while the plan is made
     try:
         plan = plans.make_plan(arguments, hydra_context.config_loader, here=is_local)
         if not plan.runs:
@@ -92,7 +100,7 @@ def launch(
     plan: Plan,
     pending: Mapping[int, Prepared],
     launcher: Mapping[Any, Any],
-    server: Server | None,
+    server: ServerProcess | None,
     hydra_context: HydraContext,
     config: DictConfig,
 ) -> int:

@@ -8,11 +8,7 @@ import contextlib
 import datetime
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -25,6 +21,7 @@ from lossbench.errors import Busy, RunError, UsageError
 from lossbench.results import record as records
 from lossbench.run import Prepared, locked
 from lossbench.sweep import server
+from lossbench.sweep.server_process import ServerProcess
 
 Slot = tuple[str | None, int]  # (value of CUDA_VISIBLE_DEVICES or None, number)
 
@@ -96,64 +93,6 @@ class Worker:
     refused: str = ""
 
 
-class Server:
-    """The server's process, as its parent holds it."""
-
-    def __init__(self) -> None:
-        # Its own environment: a pool of threads that was started in the server would hang in a forked worker.
-        single = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
-        code = f"import sys; sys.path[:] = {sys.path!r}; from lossbench.sweep.server import main; main({os.getpid()})"
-        self.printed = tempfile.TemporaryFile()  # noqa: SIM115
-        signals = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])  # until it ignores them
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code, "lossbench-sweep"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.printed,
-                env={**os.environ, **single},
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.commands, self.messages = self.process.stdin, self.process.stdout.fileno()
-        self.received = b""
-
-    def tell(self, command: Mapping[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # its end is seen where its messages are read
-            self.commands.write(json.dumps(command).encode() + b"\n")
-            self.commands.flush()
-
-    def wait(self, seconds: float) -> list[dict[str, Any]] | None:
-        """The messages that come within this time; None when the server has ended."""
-        ready, _, _ = select.select([self.messages], [], [], seconds)
-        if not ready:
-            return []
-        content = os.read(self.messages, 65536)
-        if not content:
-            return None
-        *lines, self.received = (self.received + content).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def close(self, at_once: bool = False) -> None:
-        """End the server, and with it every worker that is left."""
-        if at_once:
-            self.process.kill()
-        with contextlib.suppress(OSError):
-            self.commands.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def last_words(self) -> str:
-        self.printed.seek(0)
-        return self.printed.read().decode(errors="replace").strip().rpartition("\n")[2]
-
-
 class LocalLauncher:
     """Runs pending runs of a plan in slots.
 
@@ -187,7 +126,7 @@ class LocalLauncher:
         self.restarts = 0
         self.shared = False
 
-    def run(self, pending: Mapping[int, Prepared], server: Server | None = None) -> None:
+    def run(self, pending: Mapping[int, Prepared], server: ServerProcess | None = None) -> None:
         """Until every pending run ({line of the plan: run}) has ended, or nothing more may be started.
 
         Raises RunError where no process can be had, and KeyboardInterrupt at a second signal.
@@ -197,7 +136,7 @@ class LocalLauncher:
         self.per_device = len(self.free) // len({name for name, _ in self.free})
         self.shared = self.per_device > 1
         self.warm = representatives(pending)
-        self.server = server or Server()
+        self.server = server or ServerProcess()
         self.server.tell({"plan": str(self.plan), "warm": self.warm})
         whole = False
         try:
@@ -276,7 +215,7 @@ class LocalLauncher:
             self.free.append(worker.slot)
         self.workers.clear()
         if not self.stopping:
-            self.server = Server()
+            self.server = ServerProcess()
             self.server.tell({"plan": str(self.plan), "warm": self.warm})
 
     def _patience(self) -> float:

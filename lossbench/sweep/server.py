@@ -190,6 +190,7 @@ def import_engine() -> None:
 
     torch.set_num_threads(1)
     record.environment(torch.device("cpu"))  # asks git, and keeps the answer
+    record.peak_memory(torch.device("cpu"))
 
 
 def warm(config: dict[str, Any]) -> None:
