@@ -340,7 +340,7 @@ class Stack:
             for label in labels:
                 whole, start = self._tensor(label, rows[0])
                 views.append(whole.detach()[rows[0] - start : rows[-1] + 1 - start])
-            groups.append({**copy.deepcopy(options), "params": views})
+            groups.append({**options, "params": views})
             slices += zip(views, labels, strict=True)
         rates = [group["lr"] for group in groups]
         optimizer = first.optimizer_class(groups, **first.optimizer_options)
