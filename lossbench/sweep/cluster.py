@@ -16,7 +16,7 @@ from pathlib import Path
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lossbench.errors import RunError, UsageError
+from lossbench.errors import RunError
 from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
 from lossbench.sweep.local import Display, LocalLauncher, Quiet
@@ -68,8 +68,12 @@ def launch(
 ) -> None:
     """Hand the pending runs to the engine and wait for them. What the engine loses is left for the next time."""
     from hydra.core.plugins import Plugins
+    from hydra.core.utils import JobStatus
 
     target = config.hydra.launcher._target_
+    name = config.hydra.runtime.choices["hydra/launcher"]
+    if next(iter(pending.values())).config["fail_fast"] is not None:
+        display.warn(f"hydra/launcher={name} does not count failures: fail_fast is ignored")
     _fill_in(config, list(pending.values()))
     context = HydraContext(config_loader=FrozenLoader(), callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
     jobs = [[f"+plan.file={plan}", f"+plan.index={line}"] for line in pending]
@@ -81,13 +85,16 @@ def launch(
             )
             try:
                 returned = engine.launch(jobs[start : start + size], initial_job_idx=start)
-                for result in returned:
-                    _ = result.return_value  # raises what the job raised
-            except (KeyboardInterrupt, UsageError):
-                raise
-            except Exception as error:  # the engine's: a job that it lost, a cluster that is not there
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                display.warn(f"{config.hydra.runtime.choices['hydra/launcher']}: {type(error).__name__}: {first}")
+            except Exception as error:  # a job that the engine lost, a cluster that is not there
+                display.warn(f"{name}: {_first_line(error)}. Jobs that still run go on; the same command does the rest")
+                continue
+            for result in returned:
+                if result.status is not JobStatus.COMPLETED:
+                    display.warn(f"{name}: a job failed: {_first_line(result._return_value)}")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
 
 
 def _fill_in(config: DictConfig, pending: Sequence[Prepared]) -> None:

@@ -29,8 +29,8 @@ class Loader(ConfigLoaderImpl):
         return super().load_configuration(*args, **options)
 
 
-def make(*arguments, loader=None):
-    return plans.make_plan(arguments, loader or Loader())
+def make(*arguments, loader=None, here=True):
+    return plans.make_plan(arguments, loader or Loader(), here=here)
 
 
 def settings(plan, *keys):
