@@ -134,7 +134,7 @@ def followers(plan: Plan) -> list[Display]:
         return []
     from lossbench.sweep.mirroring import SweepMirror
 
-    return [SweepMirror({**config, "group": config["group"] or plan.name}, say)]
+    return [SweepMirror({**config, "group": config["group"] or plan.name}, tell)]
 
 
 class Watchers:

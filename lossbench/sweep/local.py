@@ -193,6 +193,11 @@ class LocalLauncher:
         environment = {"LOSSBENCH_SHARED_DEVICE": str(int(self.shared)), "LOSSBENCH_SLOTS": str(self.per_device)}
         if slot[0] is not None:
             environment["CUDA_VISIBLE_DEVICES"] = slot[0]
+        with contextlib.suppress(Busy, UsageError, FileNotFoundError):  # then the worker has something to say
+            if _stamp(job.prepared) is not None:
+                with locked(job.prepared.folder):
+                    if not job.prepared.finished:  # of an attempt that failed: whoever looks must not take it for ours
+                        (job.prepared.folder / "record.json").unlink()
         key = next(self.keys)
         self.workers[key] = Worker(job, slot, _stamp(job.prepared))
         self.server.tell({"start": key, "lines": list(job.runs), "environment": environment})
