@@ -4,7 +4,9 @@ The order of epoch e is a function of (seed, e) alone, so that a run can go on f
 sees the same batches.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from lossbench import seeds
 from lossbench.datasets.dataset import Dataset, Split
 from lossbench.errors import UsageError
+from lossbench.interrupts import die_with_parent
 
 GATHER_WHOLE_EPOCHS_BELOW = 256 * 2**20  # bytes; one gather per epoch is cheaper than one per step
 STANDARDISE_ONCE_BELOW = 2**30  # bytes as float32; larger uint8 images are converted batch by batch
@@ -157,6 +160,7 @@ class Source:
             num_workers=self.workers,
             generator=Generator(),  # its own: every iterator draws a number, and must not move the stream of dropout
             pin_memory=self.device.type == "cuda",
+            worker_init_fn=partial(die_with_parent, os.getpid()),  # torch's own watch over it takes 5 s
         )
         for batch in loader:
             batch = {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}

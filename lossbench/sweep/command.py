@@ -10,7 +10,7 @@ from typing import Any
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench import cli
+from lossbench import cli, contract
 from lossbench.errors import UsageError
 from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
@@ -119,6 +119,7 @@ def launch(
         kind = LocalLauncher
         if launcher["_target_"] == VECTORIZED:
             from lossbench.vectorized.launcher import VectorizedLauncher as kind
+        contract.check(kind, options, "hydra.launcher")
         local = kind(path, watchers, **limits, **options)
         local.run(pending, server)
         return 130 if local.interrupted else 0

@@ -11,6 +11,7 @@ from typing import Any
 from lossbench.display import say
 from lossbench.run import Prepared
 
+REFRESH_SECONDS = 0.1
 SHOWN = 16  # running runs in the live table
 
 
@@ -23,6 +24,7 @@ class SweepDisplay:
         self.running: dict[str, tuple[int, int]] = {}
         self.started_at = time.monotonic()
         self.live: Any = None
+        self.next_refresh = 0.0
         if sys.stdout is not None and sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -57,7 +59,9 @@ class SweepDisplay:
             tell(text)
 
     def refresh(self) -> None:
-        if self.live is not None:
+        now = time.monotonic()
+        if self.live is not None and now >= self.next_refresh:
+            self.next_refresh = now + REFRESH_SECONDS
             self.live.update(self._table())
 
     def close(self) -> None:

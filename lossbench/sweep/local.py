@@ -13,9 +13,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from annotated_types import Ge
 
 from lossbench.errors import Busy, RunError, UsageError
 from lossbench.results import record as records
@@ -73,6 +75,7 @@ class Job:
     prepared: Prepared
     attempt: int = 1
     not_before: float = 0.0
+    waited: bool = False  # for another process that works on it
     more: Mapping[int, Prepared] = field(default_factory=dict)
 
     @property
@@ -109,9 +112,9 @@ class LocalLauncher:
         plan: Path,
         display: Display,
         *,
-        slots: int | None = None,
-        retries: int = 1,
-        grace: float = 10.0,
+        slots: Annotated[int, Ge(1)] | None = None,
+        retries: Annotated[int, Ge(0)] = 1,
+        grace: Annotated[float, Ge(0)] = 10.0,
         fail_fast: int | None = None,
         time_limit: float | None = None,
     ):
@@ -153,7 +156,9 @@ class LocalLauncher:
                         self._take(message)
                     self._enforce_limits()
                     self.display.refresh()
-            whole = True
+                    if self.stopping and all(worker.started is None for worker in self.workers.values()):
+                        break  # the server may be busy for long, with data that nobody wants any more
+            whole = not self.workers
         finally:
             self.server.close(at_once=not whole)
 
@@ -255,9 +260,9 @@ class LocalLauncher:
         if record is not None:
             self._over(job, record)
         elif code == server.BUSY:
-            if job.attempt < 2:
+            if not job.waited:
                 self.display.warn(f"{prepared.name}: waiting for another process that is working on it")
-            self._again(job, LOOK_AGAIN_SECONDS)
+            self._later(job)
         elif worker.timed_out:
             self._write(job, worker, "timed_out", "TimeLimit", f"the time limit of {self.time_limit:g} s was reached")
         elif self.stopping:
@@ -266,12 +271,12 @@ class LocalLauncher:
             self._write(job, worker, "failed", "UsageError", worker.refused)
         elif job.attempt <= self.retries:
             self.display.warn(f"{prepared.name}: its process ended with {_ending(code)}; trying again")
-            self._again(job)
+            self.queue.append(replace(job, attempt=job.attempt + 1))
         else:
             self._write(job, worker, "failed", "ProcessDied", f"the process ended with {_ending(code)}")
 
-    def _again(self, job: Job, wait: float = 0.0) -> None:
-        self.queue.append(Job(job.line, job.prepared, job.attempt + 1, time.monotonic() + wait))
+    def _later(self, job: Job) -> None:
+        self.queue.append(replace(job, not_before=time.monotonic() + LOOK_AGAIN_SECONDS, waited=True))
 
     def _write(self, job: Job, worker: Worker, status: str, kind: str, message: str) -> None:
         """The record of a run whose process did not live to write one."""
@@ -279,10 +284,11 @@ class LocalLauncher:
         record = ended_without_record(prepared, status, kind, message, worker, self.shared)
         try:
             with locked(prepared.folder):
-                if not prepared.finished:
+                there = prepared.record
+                if there is None or (there["run"] == prepared.run and not prepared.finished):
                     records.write(prepared.folder, record)
         except Busy:  # somebody else took it up already
-            return self._again(job, LOOK_AGAIN_SECONDS)
+            return self._later(job)
         except (OSError, UsageError) as error:
             self.display.warn(f"{prepared.name}: its record cannot be written: {error}")
         self._over(job, record)

@@ -15,7 +15,6 @@ Messages   {"started": key}, {"ended": key, "code": number}                   ne
 """
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -29,21 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from lossbench.interrupts import die_with_parent
+
 FAILED, REFUSED, INTERRUPTED, BUSY = 3, 4, 5, 6  # exit codes of a worker; others but 0 are a crash
 LOG = "output.log"  # in the folder of a run that failed: what it wrote to standard output and standard error
 LONGEST = 4096  # bytes of a message: no longer write to a pipe is sure to stay in one piece
 MOST_DATASETS = 4  # kept in the server
 PROGRESS_SECONDS = 0.5
 OURS = ("lossbench", "torch")  # packages of which the server imports what the plan names; others only in the worker
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent ends (Linux); end at once where it has already."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def main(parent: int) -> NoReturn:
