@@ -49,7 +49,7 @@ def sweep(
         plan = plans.make_plan(arguments, hydra_context.config_loader, here=is_local)
         if not plan.runs:
             raise UsageError(f"this sweep has no runs. {_left_out(plan)}".strip())
-        found = [prepared.record for prepared in plan.runs]
+        found = [own_record(prepared) for prepared in plan.runs]
         pending = select(plan, found)
         for line in announcement(plan, found, pending):
             tell(line)
@@ -68,7 +68,7 @@ def sweep(
     finally:
         if server is not None:
             server.close(at_once=True)
-    records = [record for prepared in plan.runs if (record := prepared.record) is not None]
+    records = [record for prepared in plan.runs if (record := own_record(prepared)) is not None]
     for line in closing(plan, records):
         tell(line)
     unfinished = len(records) < len(plan.runs) or any(record["status"] != "completed" for record in records)
@@ -81,6 +81,12 @@ def _installed(target: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(".".join(target.split(".")[:2])) is not None
+
+
+def own_record(prepared: Prepared) -> Record | None:
+    """The record in a run's folder, unless it is that of another run."""
+    record = prepared.record
+    return record if record is not None and record["run"] == prepared.run else None
 
 
 def select(plan: Plan, found: Sequence[Record | None]) -> dict[int, Prepared]:

@@ -201,7 +201,8 @@ class LocalLauncher:
         with contextlib.suppress(Busy, UsageError, FileNotFoundError):  # then the worker has something to say
             if _stamp(job.prepared) is not None:
                 with locked(job.prepared.folder):
-                    if not job.prepared.finished:  # of an attempt that failed: whoever looks must not take it for ours
+                    there = job.prepared.record  # of an attempt that failed; whoever looks must not take it for ours
+                    if there is not None and there["run"] == job.prepared.run and not job.prepared.finished:
                         (job.prepared.folder / "record.json").unlink()
         key = next(self.keys)
         self.workers[key] = Worker(job, slot, _stamp(job.prepared))

@@ -82,12 +82,14 @@ def test_a_terminated_parent_ends_cleanly_too(command, tmp_path):
     assert family(running.mark) == []
 
 
-@pytest.mark.parametrize("moment", ["starting", "running"])
+@pytest.mark.parametrize("moment", ["starting", "running", "reading"])
 def test_a_killed_parent_leaves_no_process(command, tmp_path, moment):
-    running = command("checkpoint.seconds=0")
-    if moment == "running":
+    reading = ["data.resident=false", "data.workers=2"] if moment == "reading" else []
+    running = command("checkpoint.seconds=0", *reading)
+    if moment != "starting":
         until(lambda: has_rows(tmp_path) and running.workers())
-        assert len(family(running.mark)) >= 3  # the parent, the server, workers
+        # The parent, the server, workers; and their own processes that read data.
+        assert len(family(running.mark)) >= (6 if reading else 3)
     else:
         until(lambda: len(family(running.mark)) == 2)
     os.kill(running.process.pid, signal.SIGKILL)
@@ -95,6 +97,8 @@ def test_a_killed_parent_leaves_no_process(command, tmp_path, moment):
     assert seconds < 2
     running.process.communicate()
     finished = stamps(tmp_path / "outputs")
+    if reading:
+        return
     code, printed = command().wait()
     assert code == 0, printed
     assert finished.items() <= stamps(tmp_path / "outputs").items() and len(stamps(tmp_path / "outputs")) == 5

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,70 @@ def test_a_reader_who_goes_away_does_not_end_the_sweep(user, tmp_path, reader): 
     shell = f"{command} | head -n 1" if reader == "head" else f"{command} >&-"
     done = subprocess.run(["bash", "-c", shell], env=environment, capture_output=True, text=True, timeout=100)
     assert len(stamps(tmp_path)) == 6, done.stderr
+
+
+@pytest.mark.parametrize("option", ["slots=0", "retries=-1", "grace=-1", "slots=two", "slot=1"])
+def test_options_of_the_launcher_are_checked(user, tmp_path, capfd, option):  # noqa: F811
+    assert sweep(user, tmp_path, "seed=0,1", f"hydra.launcher.{option}") == 2
+    assert f"hydra.launcher.{option.split('=')[0]}" in capfd.readouterr().err and not records(tmp_path)
+
+
+def test_the_record_of_another_run_is_left_alone(user, tmp_path, capfd):  # noqa: F811
+    assert sweep(user, tmp_path, "seed=0,1", "budget.steps=1") == 0
+    path = next((tmp_path / "runs").rglob("seed0-*/record.json"))
+    foreign = path.read_text().replace(json.loads(path.read_text())["run"], "f" * 16)
+    path.write_text(foreign)
+    assert sweep(user, tmp_path, "seed=0,1", "budget.steps=1") == 1
+    assert "belongs to run ffffffffffffffff" in capfd.readouterr().out
+    assert path.read_text() == foreign
+
+
+# --- slots -------------------------------------------------------------------------------------------------------
+
+
+def slots(monkeypatch, *, cores=8, gpus=0, visible=None, wanted=None, **config):
+    from lossbench.sweep import local
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(local, "_cuda_devices", lambda: gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    runs = [run.Prepared({"device": "cpu", "threads": 1} | config, "0", Path(), Path())]
+    return local.LocalLauncher(Path(), local.Quiet(), slots=wanted)._slots(runs)
+
+
+def test_slots_of_the_processor_are_cores_by_threads(monkeypatch):
+    assert len(slots(monkeypatch)) == 8
+    assert len(slots(monkeypatch, threads=3)) == 2
+    assert len(slots(monkeypatch, threads=16)) == 1
+    assert len(slots(monkeypatch, wanted=5)) == 5
+    assert {name for name, _ in slots(monkeypatch)} == {None}
+
+
+def test_slots_of_gpus(monkeypatch):
+    assert slots(monkeypatch, gpus=2, device="cuda") == [("0", 0), ("1", 0)]
+    assert slots(monkeypatch, gpus=2, device="cuda", wanted=2) == [("0", 0), ("1", 0), ("0", 1), ("1", 1)]
+    assert slots(monkeypatch, gpus=2, device="cuda", visible="3,GPU-af") == [("3", 0), ("GPU-af", 0)]
+    assert slots(monkeypatch, gpus=2, device="cuda:1") == [(None, 0)]  # as the run says itself
+    assert slots(monkeypatch, gpus=0, device="cuda") == [(None, 0)]  # the run says that there is none
+
+
+def test_a_worker_sees_its_slot_s_gpu_alone(user, tmp_path, monkeypatch):  # noqa: F811
+    """Two slots on two devices, by their names in the environment; the runs themselves need none."""
+    from lossbench.sweep import local
+
+    monkeypatch.setattr(local.LocalLauncher, "_slots", lambda self, pending: [("7", 0), ("9", 0)])
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    (user / "losses_of_a_user.py").write_text(
+        (user / "losses_of_a_user.py")
+        .read_text()
+        .replace(
+            "def slow(logits, targets, *, seconds: float = 0.02):",
+            "def slow(logits, targets, *, seconds: float = 0.02):\n"
+            "    open(os.environ['SEEN'], 'a').write(os.environ['CUDA_VISIBLE_DEVICES'] + '\\n')",
+        )
+    )
+    assert sweep(user, tmp_path, "loss=slow", "loss.seconds=0.5", "seed=0,1", "budget.steps=1") == 0
+    assert sorted((tmp_path / "seen").read_text().split()) == ["7", "9"]
+    assert [record["shared_device"] for record in records(tmp_path)] == [False, False]
