@@ -1,6 +1,5 @@
 """What the engines rely on: nothing waits for the device, many runs at once, no dependence on the order, and speed."""
 
-
 import pytest
 import torch
 from torch.func import vmap
