@@ -36,7 +36,7 @@ class Swept:
     values: list[Any]
     texts: list[str]  # the values as the override grammar writes them
     is_group: bool
-    all: bool = False  # every name of the group that goes with the rest
+    all: bool = False  # every name, or every one that fits a pattern, as far as it goes with the rest
 
     @property
     def composes(self) -> bool:
@@ -66,7 +66,7 @@ class Plan:
 def parse(arguments: Sequence[str], config_loader: Any) -> list[Swept]:
     """The overrides by Hydra's own grammar: choices, ranges, globs. Raises UsageError."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Override
+    from hydra.core.override_parser.types import Override, ValueType
 
     groups = set(config_loader.list_groups(""))
     found: dict[str, Swept] = {}
@@ -88,7 +88,8 @@ def parse(arguments: Sequence[str], config_loader: Any) -> list[Swept]:
         if key in found and is_group:
             raise UsageError(f"{key} is given twice. Give it once, with all its values.")
         # As in a single run the last value of a key counts.
-        found[key] = _expand_all(Swept(key, prefix, values, texts, is_group), config_loader)
+        pattern = override.value_type is ValueType.GLOB_CHOICE_SWEEP
+        found[key] = _expand_all(Swept(key, prefix, values, texts, is_group, all=pattern), config_loader)
     for swept in found.values():
         _check_swept(swept)
     return list(found.values())
@@ -164,7 +165,7 @@ def make_plan(arguments: Sequence[str], config_loader: Any, *, here: bool = True
 def _hosted(base: "Composed", overrides: Sequence[Swept], skipped: dict[str, str]) -> bool:
     """Whether the task of this combination provides what the loss and the regularizers need.
 
-    A loss that came from 'all' is left out where it does not; one that was asked for raises UsageError.
+    A loss that came from 'all' or a pattern is left out where it does not; one that was named raises UsageError.
     """
     config, loss = base.resolved, base.choices["loss"]
     everything = any(o.key == "loss" and o.all for o in overrides)

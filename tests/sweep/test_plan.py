@@ -7,6 +7,7 @@ import pytest
 import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 
 from lossbench import cli, hydra_configs, run
 from lossbench.errors import UsageError
@@ -19,9 +20,12 @@ from tests import engine
 class Loader(ConfigLoaderImpl):
     """Hydra's, counting what it composes."""
 
-    def __init__(self):
+    def __init__(self, own=None):
         hydra_configs.register()
-        super().__init__(create_config_search_path(None))
+        path = create_config_search_path(None)
+        if own is not None:
+            path.prepend("command-line", f"file://{own}", SearchPathQuery(provider="schema"))
+        super().__init__(path)
         self.composed = 0
 
     def load_configuration(self, *args, **options):
@@ -89,6 +93,8 @@ def test_the_override_grammar(override, values):
 def test_glob():
     names = [name for name in config_files("loss") if name.startswith("f") or name.startswith("poly")]
     assert losses(make("loss=glob([f*,poly*])")) == names
+    plan = make("loss=glob(mean_*,exclude=*absolute*)", "dataset=digits,diabetes")  # for regression
+    assert [prepared.config["choices"]["dataset"] for prepared in plan.runs] == ["diabetes"]
 
 
 def test_lists_of_variants_are_one_value_and_can_be_swept():
@@ -159,6 +165,26 @@ def test_every_run_is_the_one_that_hydra_composes(arguments, tmp_path, monkeypat
         alone = engine.prepared(tmp_path, *(o for o in prepared.overrides if not o.startswith("outputs")))
         assert alone.config == prepared.config
         assert alone.run == prepared.run and alone.folder == prepared.folder
+
+
+def test_what_a_preset_adds_to_a_node_is_not_lost(tmp_path):
+    """A choice is not put in the place of another where something else has written into its node."""
+    (tmp_path / "paper").mkdir()
+    preset = "# @package _global_\nloss:\n  gamma: 7.0\nseed: 4\npaper: {}\n"
+    (tmp_path / "paper" / "mine.yaml").write_text(preset)
+    plan = make("paper=mine", "loss=focal,dual_focal", loader=Loader(tmp_path))
+    assert settings(plan, "loss.gamma", "seed") == [(7.0, 4), (7.0, 4)]
+    assert losses(plan) == ["focal", "dual_focal"]
+
+
+def test_a_user_s_own_losses_are_among_all(tmp_path):
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "mine.yaml").write_text(
+        "_target_: lossbench.losses.classification.focal.focal\n_partial_: true\ngamma: 3.0\n"
+    )
+    plan = make("loss=all", loader=Loader(tmp_path))
+    assert set(losses(plan)) == {*losses(make("loss=all")), "mine"}
+    assert "mine" in losses(make("loss=glob(m*)", loader=Loader(tmp_path)))
 
 
 def test_interpolations_follow_what_is_swept():
