@@ -21,7 +21,7 @@ def test_four_that_go_wrong_among_twenty(user, tmp_path, capfd, monkeypatch):  #
     """One fails, one diverges, one crashes, one hangs; then retry=failed does three of them again and no other."""
     outputs = tmp_path / "outputs"
     arguments = ["loss=misbehaving", "loss.kind=range(0,20)", "budget.steps=1"]
-    assert sweep(user, outputs, *arguments, "time_limit=4", "hydra.launcher.grace=0.3") == 1
+    assert sweep(user, outputs, *arguments, "time_limit=6", "hydra.launcher.grace=0.3") == 1
     printed = capfd.readouterr()
 
     assert kinds(outputs, "completed") == HARMLESS
@@ -32,7 +32,7 @@ def test_four_that_go_wrong_among_twenty(user, tmp_path, capfd, monkeypatch):  #
     assert by_kind[11]["error"]["message"] == "the process ended with signal SIGSEGV"
     assert "last words" in by_kind[11]["error"]["traceback"]  # what it printed, and where Python was
     assert "in misbehaving" in by_kind[11]["error"]["traceback"]
-    assert by_kind[13]["error"]["message"] == "the time limit of 4 s was reached"
+    assert by_kind[13]["error"]["message"] == "the time limit of 6 s was reached"
     assert all(record.keys() == by_kind[0].keys() for record in by_kind.values())
 
     lines = printed.out.splitlines()
@@ -43,7 +43,7 @@ def test_four_that_go_wrong_among_twenty(user, tmp_path, capfd, monkeypatch):  #
         3: "ValueError: kind 3 cannot be had",
         7: "Diverged: the training loss is nan",
         11: "ProcessDied: the process ended with signal SIGSEGV",
-        13: "TimeLimit: the time limit of 4 s was reached",
+        13: "TimeLimit: the time limit of 6 s was reached",
     }
     for kind, reason in reasons.items():
         assert f"{by_kind[kind]['folder']}\n    {reason}" in listed
@@ -236,3 +236,19 @@ def test_a_worker_sees_its_slot_s_gpu_alone(user, tmp_path, monkeypatch):  # noq
     assert sweep(user, tmp_path, "loss=slow", "loss.seconds=0.5", "seed=0,1", "budget.steps=1") == 0
     assert sorted((tmp_path / "seen").read_text().split()) == ["7", "9"]
     assert [record["shared_device"] for record in records(tmp_path)] == [False, False]
+
+
+def test_a_run_that_another_process_works_on_is_waited_for(user, tmp_path, capfd):  # noqa: F811
+    import threading
+
+    assert sweep(user, tmp_path, "seed=0", "budget.steps=1") == 0
+    (path,) = tmp_path.rglob("record.json")
+    path.unlink()
+    lock = run.locked(path.parent)
+    lock.__enter__()
+    threading.Timer(2.5, lambda: lock.__exit__(None, None, None)).start()
+    arguments = ["seed=0,1", "budget.steps=1", "hydra.launcher.retries=0", "hydra.launcher.slots=1"]
+    assert sweep(user, tmp_path, *arguments) == 0
+    printed = capfd.readouterr()
+    assert printed.err.count("waiting for another process that is working on it") == 1
+    assert "2 completed" in printed.out
