@@ -58,6 +58,8 @@ def sweep(
 
             for line in vectorized.announcement(pending, launcher["slots"], launcher["stack"]):
                 tell(line)
+        if not is_local and {prepared.config["device"] for prepared in plan.runs} == {"cpu"}:
+            tell("device: the runs are for the processor; device=cuda asks for a GPU there, whatever there is here")
         if dry_run:
             return []
         path = plans.write(plan, plan.runs[0].outputs / "sweeps" / plan.name)
