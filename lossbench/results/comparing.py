@@ -46,11 +46,15 @@ def higher_is_better(metric: str) -> bool:
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{'optimizer.lr': 0.1, ...}; lists are values."""
     found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
+
+    def add(node: Mapping[str, Any], prefix: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                add(value, f"{prefix}{key}.")
+            else:
+                found[f"{prefix}{key}"] = value
+
+    add(config, prefix)
     return found
 
 
