@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 import uuid
 from importlib.util import find_spec
 
@@ -133,3 +134,60 @@ def test_slurm_that_is_not_there_is_said_and_leaves_everything_to_do(tmp_path, c
     printed = capfd.readouterr()
     assert caught.value.code == 1
     assert "submitit_slurm: " in printed.err and "2 not run" in printed.out
+
+
+# Slurm's commands as submitit uses them: a job array whose tasks are done one after another, in the background.
+SLURM = {
+    "sbatch": """
+        import os, re, subprocess, sys
+        from pathlib import Path
+        text = Path(sys.argv[-1]).read_text()
+        Path(os.environ["SUBMITTED"]).write_text(text)
+        first, last = map(int, re.search(r"--array=(\\d+)-(\\d+)", text).groups())
+        print("Submitted batch job 4711", flush=True)
+        if os.fork() == 0:
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+            os.dup2(1, 2)
+            for i in range(first, last + 1):
+                names = {"JOB_ID": 5000 + i, "ARRAY_JOB_ID": 4711, "ARRAY_TASK_ID": i, "NTASKS": 1,
+                         "JOB_NUM_NODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0, "JOB_NODELIST": "here"}
+                own = {f"SLURM_{name}": str(value) for name, value in names.items()}
+                subprocess.run(["bash", sys.argv[-1]], env={**os.environ, **own})
+    """,
+    "srun": """
+        import os, sys
+        arguments = sys.argv[1:]
+        while arguments[0].startswith("--"):
+            arguments = arguments[1 if arguments[0] == "--unbuffered" else 2:]
+        os.dup2(os.open(os.environ["PRINTED"], os.O_CREAT | os.O_WRONLY | os.O_APPEND), 1)
+        os.dup2(1, 2)
+        os.execvp(arguments[0], arguments)
+    """,
+    "sacct": """
+        print("JobID|State|NodeList")
+        for i in range(4):
+            print(f"4711_{i}|RUNNING|here")
+    """,
+}
+
+
+@has_submitit
+def test_slurm_through_stand_ins_for_its_commands(user, mark, tmp_path, capfd, monkeypatch):  # noqa: F811
+    for name, text in SLURM.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!{sys.executable}\n{textwrap.dedent(text)}")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SUBMITTED", str(tmp_path / "submitted"))
+    monkeypatch.setenv("PRINTED", str(tmp_path / "printed"))
+    arguments = ["loss=misbehaving", "loss.kind=0,3", "budget.steps=1", "hydra/launcher=submitit_slurm"]
+    assert sweep(user, tmp_path / "out", *arguments, "hydra.launcher.partition=gpu", "hydra.launcher.mem_gb=4") == 1
+    printed = capfd.readouterr()
+    assert "1 completed, 1 failed" in printed.out, (printed, (tmp_path / "printed").read_text())
+    submitted = (tmp_path / "submitted").read_text()
+    for line in ("array=0-1%2", "cpus-per-task=1", "partition=gpu", "mem=4GB", "job-name=lossbench", "time=60"):
+        assert f"#SBATCH --{line}\n" in submitted
+    assert sweep(user, tmp_path / "out", *arguments, "loss.kind=0") == 0
+    assert "1 finished before, 0 to do" in capfd.readouterr().out
