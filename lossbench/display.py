@@ -8,7 +8,6 @@ from typing import Any
 from lossbench.run import Prepared
 
 REFRESH_SECONDS = 0.1
-HEADLINE = ("train/loss",)
 
 
 def say(text: str) -> None:

@@ -42,11 +42,6 @@ def normalize(tensor: Tensor, dim: int = -1) -> Tensor:
     return tensor / torch.where(norm == 0, torch.ones_like(norm), norm)
 
 
-def squared_distances(a: Float[Tensor, "n D"], b: Float[Tensor, "m D"]) -> Float[Tensor, "n m"]:
-    """Squared Euclidean distances of all pairs, by differences: exact for near pairs, O(n m D) memory."""
-    return (a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1)
-
-
 def masked_mean(values: Tensor, mask: Tensor | None = None, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """Mean of the values where the mask is true, 0 where it is nowhere true; masked values may be anything, NaN too."""
     if mask is None:

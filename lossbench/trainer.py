@@ -89,7 +89,6 @@ class Trainer:
     report      called with every row of metrics; the row is on disk before
     progress    called with (step, total steps) after every step; must return at once
     stop        asked after every step; True ends the run with a checkpoint and Interrupted
-    warn        called with a text that the user should see
     """
 
     def __init__(

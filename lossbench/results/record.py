@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 import socket
 import subprocess
@@ -170,13 +169,3 @@ class Energy:
         now = self._read()
         # The processor's counter wraps around; a negative difference is no measurement.
         return None if now is None or self.start is None or now < self.start else now - self.start
-
-
-def process_is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from lossbench.errors import RunError
 from lossbench.run import Prepared
 from lossbench.sweep import plan as plans
-from lossbench.sweep.local import Display, LocalLauncher, Quiet
+from lossbench.sweep.local import Display, LocalLauncher
 
 LOOK_SECONDS = 1.0  # between looks at the records of running jobs
 SUBMITIT_LOCAL = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
@@ -44,7 +44,7 @@ def job(config: DictConfig) -> str:
     path, index = Path(config.plan.file), int(config.plan.index)
     prepared = plans.read_one(path, index)
     if not prepared.finished:
-        LocalLauncher(path, Quiet(), slots=1, time_limit=prepared.config["time_limit"]).run({index: prepared})
+        LocalLauncher(path, Display(), slots=1, time_limit=prepared.config["time_limit"]).run({index: prepared})
     return (prepared.record or {"status": "not finished"})["status"]
 
 

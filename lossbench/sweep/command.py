@@ -146,7 +146,7 @@ def followers(plan: Plan) -> list[Display]:
     return [SweepMirror({**config, "group": config["group"] or plan.name}, tell)]
 
 
-class Watchers:
+class Watchers(Display):
     """Several displays as one."""
 
     def __init__(self, displays: Sequence[Display]):

@@ -10,12 +10,13 @@ from typing import Any
 
 from lossbench.display import say
 from lossbench.run import Prepared
+from lossbench.sweep.local import Display
 
 REFRESH_SECONDS = 0.1
 SHOWN = 16  # running runs in the live table
 
 
-class SweepDisplay:
+class SweepDisplay(Display):
     """total: runs to do; done_before: runs of the plan that were finished already."""
 
     def __init__(self, total: int, done_before: int):

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
@@ -32,24 +32,8 @@ LOOK_AGAIN_SECONDS = 1.0  # at a run that another process is working on
 TAIL = 60  # lines of what a crashed run has printed, for its record
 
 
-class Display(Protocol):
-    """Whoever follows a sweep: its own display, a logger."""
-
-    def started(self, prepared: Prepared) -> None: ...
-
-    def progress(self, prepared: Prepared, step: int, total: int) -> None: ...
-
-    def ended(self, prepared: Prepared, record: Mapping[str, Any]) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def refresh(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Quiet:
-    """Nobody follows."""
+class Display:
+    """Whoever follows a sweep: its own display, a logger; this one does nothing."""
 
     def started(self, prepared: Prepared) -> None: ...
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from lossbench.loggers.mirror import Mirror
 from lossbench.run import Prepared
-from lossbench.sweep.local import Quiet
+from lossbench.sweep.local import Display
 
 
-class SweepMirror(Quiet):
+class SweepMirror(Display):
     """Each run is named to it when it starts, or when it is found ended."""
 
     def __init__(self, logger_config: Mapping[str, Any], say: Callable[[str], None]):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.run import Prepared
-from lossbench.sweep.local import Job, LocalLauncher, Quiet, Worker, _ending
+from lossbench.sweep.local import Display, Job, LocalLauncher, Worker, _ending
 from lossbench.vectorized import grouping
 
 
@@ -74,6 +74,6 @@ def announcement(pending: Mapping[int, Prepared], slots: int | None, stack: int 
     """What is said before the sweep starts."""
     if not pending:
         return []
-    places = LocalLauncher(Path(), Quiet(), slots=slots)._slots(list(pending.values()))
+    places = LocalLauncher(Path(), Display(), slots=slots)._slots(list(pending.values()))
     stacks, _, reasons = grouping.split(pending, len(places), stack)
     return grouping.announcement(stacks, reasons)

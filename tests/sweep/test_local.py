@@ -199,7 +199,7 @@ def slots(monkeypatch, *, cores=8, gpus=0, visible=None, wanted=None, **config):
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     runs = [run.Prepared({"device": "cpu", "threads": 1} | config, "0", Path(), Path())]
-    return local.LocalLauncher(Path(), local.Quiet(), slots=wanted)._slots(runs)
+    return local.LocalLauncher(Path(), local.Display(), slots=wanted)._slots(runs)
 
 
 def test_slots_of_the_processor_are_cores_by_threads(monkeypatch):
