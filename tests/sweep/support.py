@@ -65,7 +65,9 @@ def dies_once(logits, targets, *, after: int = 5):
 def edits_its_config(logits, targets, *, weight: float = 1.0):
     """Writes another weight into its own YAML."""
     path = Path(os.environ["CONFIG"])
-    path.write_text(path.read_text().replace("weight: 1.0", "weight: 9.0"))
+    edited = path.with_name(f"{os.getpid()}.edited")  # two workers edit it at once: each sees a whole file
+    edited.write_text(path.read_text().replace("weight: 1.0", "weight: 9.0"))
+    os.replace(edited, path)
     return weight * _plain(logits, targets)
 
 
