@@ -149,17 +149,19 @@ def job(config: Any) -> None:
 
 def train_one(config: Any) -> int:
     """One composed config, trained in this process."""
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from lossbench import run
+    from lossbench import composing, run
 
     settings = HydraConfig.get()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     choices = {key: run.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
     config = {str(key): value for key, value in plain.items()}
-    return train_prepared(run.prepare({**config, "choices": choices}, tuple(settings.overrides.task)))
+    loader = GlobalHydra.instance().config_loader()
+    return train_prepared(composing.prepare({**config, "choices": choices}, loader, tuple(settings.overrides.task)))
 
 
 def _is_hydra(key: str) -> bool:

@@ -37,6 +37,13 @@ def tensor_names(function: Callable) -> tuple[str, ...]:
 
 
 @cache
+def required(function: Callable) -> tuple[str, ...]:
+    """Those of its positional parameters that have no default."""
+    parameters = signature(function)
+    return tuple(n for n in tensor_names(function) if parameters[n].default is inspect.Parameter.empty)
+
+
+@cache
 def hyperparameters(function: Callable) -> dict[str, inspect.Parameter]:
     """The keyword-only parameters of a loss by name."""
     return {name: p for name, p in signature(function).items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -52,6 +59,13 @@ def is_tensor(annotation: Any) -> bool:
     if get_origin(annotation) in (Union, types.UnionType):
         return any(is_tensor(a) for a in get_args(annotation))
     return annotation is Tensor or getattr(annotation, "array_type", None) is Tensor
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether the annotation is a model's, or a list of models'; None may stand beside."""
+    if get_origin(annotation) in (Union, types.UnionType, list):
+        return any(is_model(a) for a in get_args(annotation))
+    return annotation is nn.Module
 
 
 def describe(annotation: Any) -> str:

@@ -34,7 +34,7 @@ def kinds() -> dict[str, str]:
 def table(kind: str, *, task: str | None = None, family: str | None = None, status: str | None = None) -> Table:
     """The table of everything of a kind ('losses', 'papers', 'datasets' ...), sorted by name.
 
-    task     only losses and regularizers that the task can host, or data sets that it can use
+    task     only losses, regularizers and reweightings that the task can host, or data sets that it can use
     family   only losses or papers of this family
     status   only papers that are hosted, planned or not_hosted
     Raises UsageError for a kind, task, family or status that does not exist or does not apply.
@@ -43,7 +43,7 @@ def table(kind: str, *, task: str | None = None, family: str | None = None, stat
     if group is None:
         raise UsageError(f"list {kind}: no such list{nearest(kind, kinds()) or '.'} There are: {', '.join(kinds())}.")
     for option, value, applies_to in (
-        ("task", task, ("losses", "regularizers", "datasets")),
+        ("task", task, ("losses", "regularizers", "reweightings", "datasets")),
         ("family", family, ("losses", "papers")),
         ("status", status, ("papers",)),
     ):
@@ -58,7 +58,8 @@ def table(kind: str, *, task: str | None = None, family: str | None = None, stat
     if task is not None:
         fits = _serves if group == "dataset" else _hosts
         files = {name: path for name, path in files.items() if fits(path, _task_class(task))}
-    make = {"loss": _loss_row, "regularizer": _regularizer_row, "dataset": _dataset_row}.get(group, _row)
+    rows_of = {"loss": _loss_row, "regularizer": _needs_row, "reweighting": _needs_row, "dataset": _dataset_row}
+    make = rows_of.get(group, _row)
     rows = [{"name": name, **make(path), "summary": summary(path)} for name, path in files.items()]
     columns = list(rows[0]) if rows else ["name", "summary"]
     return Table(columns=columns, rows=[list(row.values()) for row in rows])
@@ -72,7 +73,7 @@ def _loss_row(path: Path) -> dict[str, str]:
     return {"family": family_of(path), "needs": ", ".join(tensor_names(path))}
 
 
-def _regularizer_row(path: Path) -> dict[str, str]:
+def _needs_row(path: Path) -> dict[str, str]:
     return {"needs": ", ".join(tensor_names(path))}
 
 
@@ -97,6 +98,8 @@ def _papers(family: str | None, status: str | None) -> Table:
 def _with_reason(paper: catalogue.Paper) -> str:
     if paper.status == "not_hosted":
         return f"{paper.summary} Not hosted: {paper.reason}"
+    if paper.status == "planned" and paper.reason:
+        return f"{paper.summary} Planned: {paper.reason}"
     if paper.missing:
         return f"{paper.summary} Its preset still lacks {', '.join(paper.missing)}."
     return paper.summary
@@ -127,7 +130,7 @@ def _task_class(task: str) -> type:
 def _hosts(path: Path, task: type) -> bool:
     from lossbench.objective import missing
 
-    return not missing(load(path), task)
+    return not missing(load(path), task, also=("losses",) if "reweighting" in path.parts else ())
 
 
 def _serves(path: Path, task: type) -> bool:
@@ -246,7 +249,7 @@ def _find(group: str, name: str) -> Path | None:
 def _show(group: str, path: Path, papers: list[catalogue.Paper]) -> dict[str, str]:
     file = source(path)
     sections = {"Hyper-parameters": _hyperparameters(path)}
-    if group in ("loss", "regularizer"):
+    if group in ("loss", "regularizer", "reweighting"):
         from lossbench.tasks import tasks
 
         hosts = [task for task in tasks() if _hosts(path, _task_class(task))]

@@ -1,4 +1,4 @@
-"""(loss, task, reduction, regularizers) -> one pure objective, the same for every engine.
+"""(loss, task, reduction, regularizers, reweightings) -> one pure objective, the same for every engine.
 
 The signature is the contract: a loss names the tensors it wants, the task has methods named after the tensors it can
 provide, and a method's own parameters are names again. All names are resolved once, before step 0; per step only what
@@ -144,9 +144,13 @@ def provided(task: Any) -> dict[str, Callable]:
     }
 
 
-def missing(function: Callable, task: Any, batch: Sequence[str] | None = None) -> list[str]:
-    """The tensors that a loss names and that neither the task, nor its batch, nor the engine, nor its module has."""
-    known = {*provided(task), *(task.batch if batch is None else batch), "forward", "model_parameters", "progress"}
+def missing(function: Callable, task: Any, batch: Sequence[str] | None = None, also: Sequence[str] = ()) -> list[str]:
+    """The tensors that a loss names and that neither the task, nor its batch, nor the engine, nor its module has.
+
+    also   further names that are there: ``losses`` for a reweighting
+    """
+    known = {*provided(task), *(task.batch if batch is None else batch), *also}
+    known |= {"forward", "model_parameters", "progress"}
     known |= {"params"} if sibling(function, "init_params") else set()
     known |= {"state"} if sibling(function, "init_state") else set()
     return [name for name in contract.tensor_names(unwrap(function)) if name not in known]
@@ -155,7 +159,7 @@ def missing(function: Callable, task: Any, batch: Sequence[str] | None = None) -
 class Objective:
     """The pure objective of a run.
 
-    loss, reduction, regularizers   functions with their hyper-parameters bound (functools.partial)
+    loss, reduction, regularizers, reweightings   functions with their hyper-parameters bound (functools.partial)
     task    an object whose public methods provide tensors; see lossbench/tasks/
     batch   the names that a batch of this data set has
     Raises UsageError where a named tensor cannot be provided.
@@ -168,20 +172,24 @@ class Objective:
         reduction: Callable,
         regularizers: Sequence[Callable] = (),
         batch: Sequence[str] | None = None,
+        reweightings: Sequence[Callable] = (),
     ):
         self.task = task
         self.reduction = reduction
         self.batch_names = tuple(task.batch if batch is None else batch)
-        self.functions = [loss, *regularizers]
+        self.functions = [loss, *regularizers, *reweightings]
+        self.reweightings = range(len(self.functions) - len(reweightings), len(self.functions))
         self.names = [name_of(f) for f in self.functions]
         self.wanted = [contract.tensor_names(unwrap(f)) for f in self.functions]
-        for function in self.functions:
-            for name in missing(function, task, self.batch_names):
+        for place, function in enumerate(self.functions):
+            also = ("losses",) if place in self.reweightings else ()
+            for name in missing(function, task, self.batch_names, also):
                 raise UsageError(self._explain(name_of(function), name))
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
         self.needs_progress = any("progress" in names for names in self.wanted)
         self.has_state = any("state" in names for names in self.wanted)
-        everything = [name for names in self.wanted for name in names] + (["mask"] if self.masked else [])
+        everything = [name for names in self.wanted for name in names if name != "losses"]
+        everything += ["mask"] if self.masked else []
         self.plan, self.draws, self.depends = self._resolve(everything)
 
     def _resolve(self, names: Sequence[str]) -> tuple[list[Step], list[Step], dict[str, set[str]]]:
@@ -207,6 +215,22 @@ class Objective:
         for name in names:
             visit(name)
         return pure, draws, depends
+
+    def observable(self, batch_names: Sequence[str]) -> list[str]:
+        """Which of the tensors that the task's metrics name can be had from a batch with these names; those that the
+        metrics can do without (parameters with a default) only where the batch leads to them."""
+        methods = provided(self.task)
+
+        def there(name: str) -> bool:
+            if name in batch_names or name in NETWORK:
+                return True
+            return name in methods and all(there(argument) for argument in contract.tensor_names(methods[name]))
+
+        return [name for name in contract.tensor_names(self.task.metrics) if there(name)]
+
+    def measurable(self, batch_names: Sequence[str]) -> bool:
+        """Whether a batch with these names has everything that the task's metrics cannot do without."""
+        return set(contract.required(self.task.metrics)) <= set(self.observable(batch_names))
 
     def observer(self, names: Sequence[str]) -> Callable[[Network, Mapping[str, Any]], dict[str, Any]]:
         """A function of (network, batch) that computes just the named tensors; for metrics."""
@@ -275,14 +299,34 @@ class Objective:
     def _terms(self, values: Mapping[str, Any], params: Mapping, state: Mapping) -> tuple[dict[str, Tensor], dict]:
         terms: dict[str, Tensor] = {}
         new_state: dict[str, Any] = {}
-        for function, name, wanted in zip(self.functions, self.names, self.wanted, strict=True):
+        of_loss: list[str] = []  # its terms, which the reweightings weigh
+        for place, (function, name, wanted) in enumerate(zip(self.functions, self.names, self.wanted, strict=True)):
             own = {"params": params.get(name), "state": state.get(name)}
+            if place in self.reweightings:
+                own["losses"] = self._losses([terms[term] for term in of_loss])
             result = function(*[own[word] if word in own else upcast(values[word]) for word in wanted])
             if "state" in wanted:
                 result, new_state[name] = result
+            if place in self.reweightings:
+                weights = result.detach()
+                for term in of_loss:
+                    if terms[term].ndim >= weights.ndim:
+                        terms[term] = terms[term] * _to_rank(weights, terms[term].ndim)
+                continue
             for term, value in result.items() if isinstance(result, dict) else ((name, result),):
                 terms[f"{name}.{term}" if term in terms else term] = value
+            of_loss = of_loss or list(terms)
         return terms, new_state
+
+    def _losses(self, terms: Sequence[Tensor]) -> Tensor:
+        """The loss of each element: the sum of the terms that have the shape of the first one with elements."""
+        shape = next((value.shape for value in terms if value.ndim), None)
+        if shape is None:
+            raise UsageError(
+                f"reweighting={self.names[self.reweightings.start]} weighs elements, but loss={self.names[0]} has one "
+                "value for the whole batch. Choose another loss, or reweighting=[]."
+            )
+        return torch.stack([value.detach() for value in terms if value.shape == shape]).sum(0)
 
     def _reduce(self, terms: Mapping[str, Tensor], mask: Tensor | None, state: dict) -> Evaluation:
         """The reduction of the sum of all terms with one value an element: the worst examples of a reduction that
@@ -319,8 +363,12 @@ def _counts(count: Tensor | float) -> bool:
 
 
 def _mix(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    weight = weight if a.ndim else weight.mean()
-    return a + weight.reshape(weight.shape + (1,) * (a.ndim - weight.ndim)) * (b - a)
+    return a + _to_rank(weight if a.ndim else weight.mean(), a.ndim) * (b - a)
+
+
+def _to_rank(weights: Tensor, rank: int) -> Tensor:
+    """[B] as [B, 1, ...], so that it multiplies what belongs to the examples."""
+    return weights.reshape(weights.shape + (1,) * (rank - weights.ndim))
 
 
 def upcast(value: Any) -> Any:
@@ -360,8 +408,11 @@ def adds_over_micro_batches(
     B = 6 if num_outputs != 6 else 12  # the axis of examples is told by its size
     sizes = vocabulary.Sizes(B=B, C=num_outputs, N=2 * B + 1, D=B - 1, X=B + 2)
     first_shape = None
-    for function, name, wanted in zip(objective.functions, objective.names, objective.wanted, strict=True):
-        culprit = f"loss={name}" if function is objective.functions[0] else f"regularizer={name}"
+    for place, (function, name, wanted) in enumerate(
+        zip(objective.functions, objective.names, objective.wanted, strict=True)
+    ):
+        group = "loss" if place == 0 else "reweighting" if place in objective.reweightings else "regularizer"
+        culprit = f"{group}={name}"
         if any(not hasattr(vocabulary, word) for word in wanted):
             continue
         if isinstance(function, partial):  # class weights, for instance, are on the run's device

@@ -13,7 +13,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -31,8 +31,8 @@ from lossbench.results import record as records
 from lossbench.source import Source
 from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
 
-GROUPS = ("task", "dataset", "model", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
-LIST_GROUPS = ("variant", "augmentation", "regularizer")
+GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
+LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
 NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit")
 PATHS = ("root", "cache")
@@ -73,6 +73,7 @@ class Prepared:
     folder: Path
     outputs: Path
     overrides: tuple[str, ...] = ()
+    prerequisites: tuple["Prepared", ...] = ()  # runs that are trained before, because this one needs their models
 
     @property
     def name(self) -> str:
@@ -181,6 +182,8 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
         )
     for group in wanted:
         _check_bind(json.dumps(config[group]), group)
+    if config.get("head"):
+        _check_bind(json.dumps(config["head"]), "head")
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
             _check_bind(json.dumps(entry), f"{group}.{name}")
@@ -246,9 +249,14 @@ def _hash(config: Mapping[str, Any]) -> str:
     kept = {key: identity(value) for key, value in config.items() if key not in NOT_IDENTITY}
     kept["device"] = config["device"].partition(":")[0]  # cuda:1 is as good as cuda:0
     kept["choices"] = {key: value for key, value in config["choices"].items() if key not in NOT_IDENTITY}
-    for key, value in _frozen_models(config["task"]).items():
-        kept["task"][key] = weights_digest(Path(value))
+    for key, value in frozen_models(config["task"]).items():
+        kept["task"][key] = [_model_identity(v) for v in value] if isinstance(value, list) else _model_identity(value)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _model_identity(entry: Any) -> str:
+    """Of a frozen model: what run it comes from, or, where only a folder is known, what its weights are."""
+    return entry["run"] if isinstance(entry, Mapping) else weights_digest(Path(entry))
 
 
 def without_seed(config: Mapping[str, Any]) -> str:
@@ -278,7 +286,7 @@ def bind(config: Mapping[str, Any], key: str) -> Callable:
 
         check_hyperparameters(function, values, key)
     else:
-        frozen = _frozen_models(config)
+        frozen = frozen_models(config)
         contract.check(function, {k: v for k, v in values.items() if k not in frozen}, key)
     return partial(function, **values)
 
@@ -305,17 +313,28 @@ def _check_bind(config: str, key: str) -> None:
 
 
 def _needed(annotation: Any) -> str:
-    if annotation is nn.Module:
-        return "the folder of a finished run, such as outputs/runs/digits/mlp/cross_entropy/seed0-..."
+    if contract.is_model(annotation):
+        return (
+            "the folder of a finished run, such as outputs/runs/digits/mlp/cross_entropy/seed0-..., or "
+            "{train: [overrides]} of a run to be made first"
+        )
     return contract.describe(annotation)
 
 
-def _frozen_models(config: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of a task's config that name a finished run whose model is wanted."""
+def frozen_models(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a task's config that name finished runs whose models are wanted: annotated nn.Module or a list of
+    them. Such a run is given by its folder, or as a mapping by how it is trained first (composing.trained_before)."""
     from hydra.utils import get_object
 
-    found = contract.signature(get_object(config["_target_"]))
-    return {k: v for k, v in config.items() if k in found and found[k].annotation is nn.Module}
+    try:
+        found = contract.signature(get_object(config["_target_"]))
+    except Exception as error:
+        raise UsageError(f"task._target_={config.get('_target_')} cannot be loaded: {error}") from None
+    return {
+        key: value
+        for key, value in config.items()
+        if key in found and value not in (None, "???") and contract.is_model(found[key].annotation)
+    }
 
 
 def tensors(function: Callable, num_outputs: int, device: torch.device, key: str) -> Callable:
@@ -372,12 +391,27 @@ def _load_dataset(config: Mapping[str, Any]) -> Any:
     return dataset
 
 
-def build_model(config: Mapping[str, Any], dataset: Any) -> nn.Module:
+def shapes(config: Mapping[str, Any], dataset: Any) -> tuple[tuple[int, ...], int]:
+    """(input shape, number of outputs) of the model: the data set's, unless the task has its own."""
+    from hydra.utils import get_object
+
+    own = getattr(get_object(config["task"]["_target_"]), "shapes", None)
+    return own(dataset) if own else (dataset.input_shape, dataset.num_outputs)
+
+
+def build_model(config: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> nn.Module:
     """The model of a config, with the initial weights of its seed. Leaves the global random stream where it was."""
-    make = bind(config["model"], "model")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.derive(config["seed"], "model"))
-        return make(input_shape=dataset.input_shape, num_outputs=dataset.num_outputs)
+        return _make_model(config, input_shape, num_outputs)
+
+
+def _make_model(config: Mapping[str, Any], input_shape: Sequence[int], num_outputs: int) -> nn.Module:
+    model = bind(config["model"], "model")(input_shape=input_shape, num_outputs=num_outputs)
+    if config.get("head"):  # made last: the body's initial weights are the same with every head
+        head = bind(config["head"], "head")
+        model.head = head(num_features=cast(int, model.num_features), num_outputs=num_outputs)
+    return model
 
 
 def default_metric(config: Mapping[str, Any]) -> str:
@@ -413,10 +447,33 @@ def load_model(folder: Path) -> nn.Module:
         raise UsageError(f"{error}. Train that run again.") from None
     if "input_shape" not in payload:
         raise UsageError(f"{folder} is a checkpoint of a run that goes on. Give the folder of a run that is completed.")
-    make = bind(payload["config"]["model"], "model")
-    model = make(input_shape=payload["input_shape"], num_outputs=payload["num_outputs"])
+    model = _make_model(payload["config"], payload["input_shape"], payload["num_outputs"])
     model.load_state_dict(payload["model"])
     return model
+
+
+def _folder(entry: Any) -> Path:
+    return Path(entry["folder"] if isinstance(entry, Mapping) else entry)
+
+
+def train_prerequisites(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> None:
+    """Train what the run needs before it, or wait for whoever is at it.
+
+    Raises RunError where one of them has no model to give; Interrupted when ``stop`` came true.
+    """
+    for before in prepared.prerequisites:
+        while True:
+            try:
+                if not before.finished:
+                    watcher.warn(f"{before.name} is trained first: its model is needed")
+                record = execute(before, Silent(), stop)
+                break
+            except Busy:  # runs of one sweep may need the same one
+                if stop():
+                    raise Interrupted(f"stopped while another process trains {before.name}") from None
+                time.sleep(0.2)
+        if record["status"] != "completed":
+            raise RunError(f"{before.name}, whose model is needed, {record['status']}")
 
 
 @contextlib.contextmanager
@@ -471,6 +528,11 @@ def execute(
 
 def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
     config, folder = prepared.config, prepared.folder
+    lacking: Exception | None = None
+    try:
+        train_prerequisites(prepared, watcher, stop)
+    except (RunError, UsageError) as failure:
+        lacking = failure
     started = datetime.datetime.now(datetime.UTC)
     clock = time.perf_counter()
     device = resolve_device(config["device"])
@@ -484,6 +546,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
     trainer = None
     parts: dict[str, Any] = {}
     try:
+        if lacking is not None:
+            raise lacking
         parts = build(config, device)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
         metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
@@ -496,7 +560,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
             metrics.append(row)
             watcher.row(row)
 
-        training = {key: value for key, value in parts.items() if key != "num_outputs"}
+        training = {key: value for key, value in parts.items() if key != "shapes"}
         trainer = Trainer(
             run=prepared.run, folder=folder, report=report, progress=watcher.progress, stop=stop, **training
         )
@@ -522,7 +586,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         error=error,
         weights=trainer.model.state_dict() if trainer else {},
         source=source,
-        num_outputs=parts.get("num_outputs"),
+        shapes=parts.get("shapes"),
         parameters=sum(p.numel() for p in model.parameters()) if model else None,
         device=device,
         started=started,
@@ -544,7 +608,7 @@ def write_results(
     error: Mapping[str, str] | None,
     weights: Mapping[str, Any],
     source: Source | None,
-    num_outputs: int | None,
+    shapes: tuple[Sequence[int], int] | None,
     parameters: int | None,
     device: torch.device,
     started: datetime.datetime,
@@ -560,12 +624,9 @@ def write_results(
         assert source is not None
         records.append(folder, {"step": outcome.best["step"], **_only(outcome.best, "test/")})
         if config["checkpoint"]["keep_weights"]:
-            payload = {
-                "config": config,
-                "input_shape": list(source.splits["train"].inputs[0].shape),
-                "num_outputs": num_outputs,
-                "model": weights,
-            }
+            assert shapes is not None
+            input_shape, num_outputs = list(shapes[0]), shapes[1]
+            payload = {"config": config, "input_shape": input_shape, "num_outputs": num_outputs, "model": weights}
             checkpoint.write(folder / WEIGHTS, payload, durable=False)  # damaged ones show by their digest
     examples = outcome.steps * source.batch_size if source else 0
     seconds = max(outcome.train_seconds, 1e-9)
@@ -647,20 +708,26 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         workers=config["data"]["workers"],
         resident=config["data"]["resident"],
     )
-    model = build_model(config, dataset).to(device)
+    model_shapes = shapes(config, dataset)
+    model = build_model(config, *model_shapes).to(device)
     if config["channels_last"] and device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     make_task = bind(config["task"], "task")
-    frozen = {key: load_model(Path(value)) for key, value in _frozen_models(config["task"]).items()}
+    frozen = {
+        key: [load_model(_folder(entry)) for entry in value] if isinstance(value, list) else load_model(_folder(value))
+        for key, value in frozen_models(config["task"]).items()
+    }
     task = make_task(dataset, device, **frozen)
-    _, *regularizers = functions = [
-        tensors(bind(entry, key), dataset.num_outputs, device, key)
-        for key, entry in (
-            ("loss", config["loss"]),
-            *((f"regularizer.{n}", e) for n, e in (config.get("regularizer") or {}).items()),
-        )
-    ]
-    objective = Objective(functions[0], task, bind(config["reduction"], "reduction"), regularizers, source.names())
+
+    def function(key: str, entry: Mapping[str, Any]) -> Callable:
+        return tensors(bind(entry, key), dataset.num_outputs, device, key)
+
+    regularizers, reweightings = (
+        [function(f"{group}.{name}", entry) for name, entry in (config.get(group) or {}).items()]
+        for group in ("regularizer", "reweighting")
+    )
+    loss, reduction = function("loss", config["loss"]), bind(config["reduction"], "reduction")
+    objective = Objective(loss, task, reduction, regularizers, source.names(), reweightings)
     sizes = config["batch_size"], config["accumulation"], dataset.num_outputs
     if config["accumulation"] > 1 and (culprit := adds_over_micro_batches(objective, *sizes)):
         raise UsageError(
@@ -704,7 +771,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "params": params,
         "state": state,
         "generators": {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws},
-        "num_outputs": dataset.num_outputs,
+        "shapes": model_shapes,
     }
 
 

@@ -56,7 +56,7 @@ class Source:
         self.generators = {name: seeds.generator(seed, f"augmentation/{name}", device) for name in self.augmentations}
         self.steps_per_epoch = len(dataset.train) // batch_size
         self.mean, self.std = (_per_channel(t, dataset.input_shape, device) for t in (dataset.mean, dataset.std))
-        self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+        self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test, **dataset.extra}
         if resident and not all(isinstance(split.inputs, Tensor) for split in self.splits.values()):
             raise UsageError(
                 "data.resident=true: this data set reads its inputs one at a time, they are not in memory. "
@@ -73,9 +73,14 @@ class Source:
             return needed <= torch.cuda.mem_get_info(self.device)[0] // 2
         return True  # on the CPU it is in memory already
 
-    def names(self) -> tuple[str, ...]:
-        """What a batch has."""
-        return ("x", *self.splits["train"].labels, "ids")
+    def names(self, split: str = "train") -> tuple[str, ...]:
+        """What a batch of the split has."""
+        return ("x", *self.splits[split].labels, "ids")
+
+    @property
+    def at_the_end(self) -> list[str]:
+        """The splits that are read once, at the end of a run: test, and those that only some data sets have."""
+        return [name for name in self.splits if name not in ("train", "validation")]
 
     def _keep(self, name: str) -> Batch:
         """The whole split as tensors on the device, inputs standardised where that fits."""

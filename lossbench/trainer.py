@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from lossbench import checkpoint, contract
+from lossbench import checkpoint
 from lossbench.errors import UsageError, nearest
 from lossbench.metrics.collect import Collected, to_floats
 from lossbench.objective import Evaluation, Network, Objective
@@ -81,6 +81,31 @@ def improves(row: Mapping[str, float], best: Mapping[str, float], selection: tup
     if not best or math.isnan(best[key]):
         return True
     return row[key] > best[key] if direction == "higher" else row[key] < best[key]
+
+
+def final_metrics(
+    objective: Objective,
+    source: Source,
+    collect: Callable[[str], dict[str, Tensor]],
+    for_each: Callable[[Callable], Callable] = lambda metrics: metrics,
+) -> dict[str, Tensor]:
+    """What is measured once, at the end: 'test/<metric>', and 'test/<split>/<metric>' of every further split that has
+    the labels for it. A task's ``test_metrics`` adds to the former what takes several splits, validation among them.
+
+    collect    gives the tensors of a split
+    for_each   makes a function of tensors one of the tensors of many runs
+    """
+    task = objective.task
+    splits = {name: collect(name) for name in source.at_the_end}
+    found: dict[str, Tensor] = {}
+    for name, tensors in splits.items():
+        if objective.measurable(source.names(name)):
+            prefix = "test" if name == "test" else f"test/{name}"
+            found |= {f"{prefix}/{metric}": value for metric, value in for_each(task.metrics)(**tensors).items()}
+    if hasattr(task, "test_metrics"):
+        splits["validation"] = collect("validation")
+        found |= {f"test/{metric}": value for metric, value in for_each(task.test_metrics)(splits).items()}
+    return found
 
 
 class Trainer:
@@ -340,17 +365,19 @@ class Trainer:
 
     def measure(self, split: str) -> dict[str, float]:
         """The task's metrics of a split, '<split>/<metric>'."""
-        task = self.objective.task
-        names = contract.tensor_names(task.metrics)
+        values = self.objective.task.metrics(**self.collect(split))
+        return {f"{split}/{name}": value for name, value in to_floats(values).items()}
+
+    def collect(self, split: str) -> dict[str, Tensor]:
+        """The tensors that the task's metrics name, of a whole split, as far as it leads to them."""
         collected = Collected(len(self.source.splits[split]))
-        observe = self.objective.observer(names)
+        observe = self.objective.observer(self.objective.observable(self.source.names(split)))
         self.model.eval()
         with torch.no_grad():
             for batch in self.source.evaluation(split):
                 collected.append(observe(self.network, batch))
-            values = task.metrics(**collected.finish())
         self.model.train()
-        return {f"{split}/{name}": value for name, value in to_floats(values).items()}
+        return collected.finish()
 
     def _evaluate_validation(self) -> None:
         self.meter.check(self.step)
@@ -373,7 +400,7 @@ class Trainer:
     def _test(self) -> dict[str, float]:
         """The test split is read here, once, with the weights chosen on validation; they stay in the model."""
         self.model.load_state_dict(self.best_weights)
-        return self.measure("test")
+        return to_floats(final_metrics(self.objective, self.source, self.collect))
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 

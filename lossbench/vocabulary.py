@@ -45,6 +45,11 @@ def x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     return _normal((sizes.B, sizes.X), generator)
 
 
+def second_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """A second view of the inputs: the same examples under other draws of the augmentations."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
 def ids(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
     """Index of each example in the training set, 0..N-1: the address of per-example memory."""
     return torch.randperm(sizes.N, generator=generator)[: sizes.B]
@@ -81,6 +86,21 @@ def features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"]:
 def logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
     """Unnormalised scores of the classes (or labels)."""
     return _normal((*sizes.b, sizes.C), generator)
+
+
+def second_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Output of the model's body for the second view."""
+    return _normal((sizes.B, sizes.D), generator)
+
+
+def embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Output of the head where it is no classifier: what losses on similarities compare."""
+    return _normal((sizes.B, sizes.D), generator)
+
+
+def second_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Output of the head for the second view."""
+    return _normal((sizes.B, sizes.D), generator)
 
 
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
@@ -123,6 +143,11 @@ def teacher_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"
 def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     """Standard normal noise of the shape of ``x``, drawn outside the loss from its own random stream."""
     return _normal((sizes.B, sizes.X), generator)
+
+
+def losses(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """The loss of each element, without gradient and before any reweighting. Only a reweighting can name it."""
+    return _normal(sizes.b, generator).exp()
 
 
 def progress(sizes: Sizes, generator: Generator) -> Float[Tensor, ""]:

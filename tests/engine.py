@@ -32,7 +32,7 @@ def prepared(outputs: Path, *overrides: str) -> run.Prepared:
 def parts(outputs: Path, *overrides: str) -> dict[str, Any]:
     """Everything that a Trainer takes, built as a run builds it; nothing is written."""
     made = run.build(prepared(outputs, *overrides).config, torch.device("cpu"))
-    made.pop("num_outputs")
+    made.pop("shapes")
     return made
 
 

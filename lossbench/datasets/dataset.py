@@ -1,7 +1,7 @@
 """What every data set is: three splits and the facts that models and losses are built from."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -55,8 +55,9 @@ class _Selected:
 
 @dataclass
 class Dataset:
-    """train, validation, test. The test split is read once, at the end of a run.
+    """train, validation, test, and perhaps more. All but train and validation are read once, at the end of a run.
 
+    extra         further splits by name, such as outliers or a shifted copy of the test split; they may lack labels
     num_outputs   classes, labels, or regression targets
     mean, std     of the training inputs; inputs are standardised with them just before the model sees them. They
                   broadcast against one input: [channels, 1, 1] for images, [features] for rows, [] for one number
@@ -73,6 +74,7 @@ class Dataset:
     std: Tensor | None = None
     target_scale: Tensor | None = None
     class_names: Sequence[str] = field(default_factory=tuple)
+    extra: Mapping[str, Split] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -23,7 +23,6 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from annotated_types import Ge, Len
 
 from lossbench import contract
 from lossbench.checkpoint import write_atomically
+from lossbench.composing import overrides
 from lossbench.errors import UsageError, nearest
 from lossbench.papers import catalogue
 from lossbench.results import comparing
@@ -199,22 +199,6 @@ def _check_arms(claim: Claim) -> None:
                 f"paper={claim.slug}: the baseline {name} is the same configuration as the method, so that there is "
                 "nothing to compare. Give paper.baselines overrides that change something."
             )
-
-
-def overrides(mapping: Mapping[str, Any]) -> list[str]:
-    """{loss: focal, optimizer.lr: 0.1} in the grammar of the command line: loss=focal, optimizer.lr=0.1."""
-    return [f"{key}={_value(value)}" for key, value in mapping.items()]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_value(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_value, value)) + "]"
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value not in ("null", "true", "false")
-        return value if plain else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return json.dumps(value)
 
 
 def plan_of(claims: Iterable[Claim]) -> Plan:

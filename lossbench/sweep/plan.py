@@ -8,19 +8,16 @@ says is what runs, whatever happens to a YAML.
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any
 
 from lossbench.checkpoint import write_atomically
+from lossbench.composing import Composed, Files
 from lossbench.errors import UsageError, nearest
-from lossbench.run import NOT_IDENTITY, Prepared, load_dataset, one_name, prepare
+from lossbench.run import NOT_IDENTITY, Prepared, load_dataset
 from lossbench.sweep.search import keys_of, trials
 
 ALL = "all"
@@ -162,8 +159,8 @@ def make_plan(arguments: Sequence[str], config_loader: Any, *, here: bool = True
     return plan
 
 
-def _hosted(base: "Composed", overrides: Sequence[Swept], skipped: dict[str, str]) -> bool:
-    """Whether the task of this combination provides what the loss and the regularizers need.
+def _hosted(base: Composed, overrides: Sequence[Swept], skipped: dict[str, str]) -> bool:
+    """Whether the task of this combination provides what the loss, the regularizers and the reweightings need.
 
     A loss that came from 'all' or a pattern is left out where it does not; one that was named raises UsageError.
     """
@@ -180,8 +177,10 @@ def _hosted(base: "Composed", overrides: Sequence[Swept], skipped: dict[str, str
     for group, name, entry in [
         ("loss", loss, config["loss"]),
         *(("regularizer", name, entry) for name, entry in (config.get("regularizer") or {}).items()),
+        *(("reweighting", name, entry) for name, entry in (config.get("reweighting") or {}).items()),
     ]:
-        reason = _lacking(entry["_target_"], config["task"]["_target_"], config)
+        also = ("losses",) if group == "reweighting" else ()
+        reason = _lacking(entry["_target_"], config["task"]["_target_"], config, also)
         if reason is not None:
             raise UsageError(
                 f"{group}={name} {reason}, which task={base.choices['task']} does not provide. Choose another {group}, "
@@ -190,8 +189,8 @@ def _hosted(base: "Composed", overrides: Sequence[Swept], skipped: dict[str, str
     return True
 
 
-def _lacking(function: str, task: str, config: Mapping[str, Any]) -> str | None:
-    if not _missing(function, task):
+def _lacking(function: str, task: str, config: Mapping[str, Any], also: tuple[str, ...] = ()) -> str | None:
+    if not _missing(function, task, also):
         return None
     try:
         split = load_dataset(config).train
@@ -199,15 +198,16 @@ def _lacking(function: str, task: str, config: Mapping[str, Any]) -> str | None:
         return None
     from lossbench.objective import missing
 
-    lacking = missing(_object(function), _object(task), ("x", *split.labels, "ids"))  # a data set may have more
+    # A data set may have more than its task asks for.
+    lacking = missing(_object(function), _object(task), ("x", *split.labels, "ids"), also)
     return f"needs {', '.join(lacking)}" if lacking else None
 
 
 @cache
-def _missing(function: str, task: str) -> tuple[str, ...]:
+def _missing(function: str, task: str, also: tuple[str, ...]) -> tuple[str, ...]:
     from lossbench.objective import missing
 
-    return tuple(missing(_object(function), _object(task)))
+    return tuple(missing(_object(function), _object(task), None, also))
 
 
 def _object(target: str) -> Any:
@@ -222,7 +222,7 @@ def _object(target: str) -> Any:
 # --- composing ---------------------------------------------------------------------------------------------------
 
 
-def _combinations(overrides: Sequence[Swept], config_loader: Any) -> Iterator[tuple[tuple[str, ...], "Composed"]]:
+def _combinations(overrides: Sequence[Swept], config_loader: Any) -> Iterator[tuple[tuple[str, ...], Composed]]:
     """Every combination of the choices, with its config.
 
     Hydra takes 60 ms to compose one. A combination that differs from a composed one only in plain choices gets the
@@ -251,156 +251,6 @@ def _combinations(overrides: Sequence[Swept], config_loader: Any) -> Iterator[tu
         yield texts, made
 
 
-class Files:
-    """The config files of the groups, each read once."""
-
-    def __init__(self, config_loader: Any):
-        self.config_loader = config_loader
-        self.kept: dict[str, dict[str, Any] | None] = {}
-
-    def node(self, group: str, name: str) -> dict[str, Any] | None:
-        """The content of a file that fills the node of its group and nothing else; otherwise None."""
-        path = f"{group}/{name}"
-        if path not in self.kept:
-            found = self.config_loader.repository.load_config(path)
-            is_plain = (
-                found is not None
-                and not any((found.header or {}).values())
-                and not found.defaults_list
-                and OmegaConf.is_dict(found.config)
-            )
-            self.kept[path] = cast(dict, OmegaConf.to_container(found.config)) if is_plain else None
-        return self.kept[path]
-
-
-@dataclass
-class Composed:
-    """A config composed for one combination of group choices, from which many runs are made.
-
-    plain      unresolved, in plain containers
-    """
-
-    plain: dict[str, Any]
-    choices: dict[str, Any]
-    overrides: list[str]
-    files: Files
-
-    @staticmethod
-    def of(files: Files, overrides: list[str]) -> "Composed":
-        from hydra.types import RunMode
-
-        config = files.config_loader.load_configuration("train", overrides, run_mode=RunMode.RUN, from_shell=False)
-        choices = OmegaConf.to_container(config.hydra.runtime.choices)
-        assert isinstance(choices, dict)
-        with open_dict(config):
-            del config["hydra"]
-        plain = OmegaConf.to_container(config)
-        assert isinstance(plain, dict)
-        kept = {str(key): one_name(value) for key, value in choices.items() if not str(key).startswith("hydra/")}
-        return Composed({str(key): value for key, value in plain.items()}, kept, overrides, files)
-
-    def with_choices(self, names: Mapping[str, str], overrides: list[str]) -> "Composed | None":
-        """With other files of some groups; None where a node holds more than the file of its group."""
-        if any(self.plain.get(group) != self.files.node(group, self.choices[group]) for group in names):
-            return None
-        nodes = {group: self.files.node(group, name) for group, name in names.items()}
-        choices = {group: one_name(name) for group, name in names.items()}
-        return Composed({**self.plain, **nodes}, {**self.choices, **choices}, overrides, self.files)
-
-    @cached_property
-    def resolved(self) -> dict[str, Any]:
-        return resolve(OmegaConf.create(self.plain))
-
-    @cached_property
-    def referenced(self) -> set[str | None]:
-        return references(self.plain)
-
-    def has(self, key: str) -> bool:
-        """Whether this combination has the key; a mapping may be replaced as a whole."""
-        node: Any = self.plain
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                return False
-            node = node[part]
-        return True
-
-    def keys(self) -> Iterator[str]:
-        def walk(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
-            for key, value in node.items():
-                yield f"{prefix}{key}"
-                if isinstance(value, dict):
-                    yield from walk(value, f"{prefix}{key}.")
-
-        return walk(self.plain, "")
-
-    def configured(self, setting: Mapping[str, Any]) -> dict[str, Any]:
-        """The resolved config with these keys set. The parts that nobody set are shared between all of them."""
-        made = self.resolved
-        if any(self._is_involved(key, value) for key, value in setting.items()):
-            config = OmegaConf.create(self.plain)
-            try:
-                for key, value in setting.items():
-                    OmegaConf.update(config, key, value, merge=True)
-            except OmegaConfBaseException as error:
-                raise UsageError(" ".join(str(error).split())) from None
-            return resolve(config)
-        for key, value in setting.items():
-            made = _with(made, key.split("."), value)
-        return made
-
-    def _is_involved(self, key: str, value: Any) -> bool:
-        """Whether setting the key takes OmegaConf: something refers to it, or its value is not a plain one."""
-        if isinstance(value, dict | list) or (isinstance(value, str) and "${" in value):
-            return True
-        return any(
-            reference is None or f"{key}.".startswith(f"{reference}.") or f"{reference}.".startswith(f"{key}.")
-            for reference in self.referenced
-        )
-
-    def prepare(self, setting: Mapping[str, Any], *, here: bool = True) -> Prepared:
-        overrides = [*self.overrides, *(f"{key}={json.dumps(value)}" for key, value in setting.items())]
-        choices = {key: value for key, value in self.choices.items() if key != "search"}
-        try:
-            return prepare({**self.configured(setting), "choices": choices}, tuple(overrides), here=here)
-        except UsageError as error:
-            raise UsageError(f"{error} (in the run {' '.join(overrides)})") from None
-
-
-def resolve(config: Any) -> dict[str, Any]:
-    try:
-        plain = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UsageError(" ".join(str(error).split())) from None
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def references(node: Any, path: tuple[str, ...] = ()) -> set[str | None]:
-    """The keys that interpolations in a config refer to; None for one that could refer to anything."""
-    if isinstance(node, dict):
-        return set().union(*(references(value, (*path, str(key))) for key, value in node.items()))
-    if isinstance(node, list):
-        return set().union(*(references(value, (*path, str(i))) for i, value in enumerate(node)))
-    if not isinstance(node, str) or "${" not in node:
-        return set()
-    found: set[str | None] = set()
-    for reference in re.findall(r"\$\{([^{}]*)\}", node):
-        if reference.startswith("oc.env:"):
-            continue
-        dots = len(reference) - len(reference.lstrip("."))
-        if not re.fullmatch(r"[\w.]+", reference) or dots > len(path):
-            found.add(None)
-        else:
-            found.add(".".join([*path[:-dots], reference[dots:]]) if dots else reference)
-    return found | ({None} if node.count("${") != len(re.findall(r"\$\{([^{}]*)\}", node)) else set())
-
-
-def _with(node: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
-    """A copy of the mapping with one value set; only the mappings on its path are copied."""
-    first, *rest = path
-    return {**node, first: _with(node[first], rest, value) if rest else value}
-
-
 # --- the file ----------------------------------------------------------------------------------------------------
 
 
@@ -419,19 +269,28 @@ def write(plan: Plan, folder: Path) -> Path:
 
 def to_line(prepared: Prepared) -> bytes:
     """A run of a frozen plan."""
-    row = {
+    return json.dumps(_to_row(prepared)).encode() + b"\n"
+
+
+def _to_row(prepared: Prepared) -> dict[str, Any]:
+    return {
         "run": prepared.run,
         "folder": str(prepared.folder),
         "outputs": str(prepared.outputs),
         "overrides": prepared.overrides,
         "config": prepared.config,
+        "prerequisites": [_to_row(before) for before in prepared.prerequisites],
     }
-    return json.dumps(row).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Prepared:
-    row = json.loads(line)
-    return Prepared(row["config"], row["run"], Path(row["folder"]), Path(row["outputs"]), tuple(row["overrides"]))
+    return _from_row(json.loads(line))
+
+
+def _from_row(row: dict[str, Any]) -> Prepared:
+    before = tuple(map(_from_row, row["prerequisites"]))
+    folders = Path(row["folder"]), Path(row["outputs"])
+    return Prepared(row["config"], row["run"], *folders, tuple(row["overrides"]), before)
 
 
 def read(path: Path) -> list[Prepared]:

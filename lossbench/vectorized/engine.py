@@ -20,7 +20,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from lossbench import checkpoint
+from lossbench import checkpoint, run
 from lossbench.errors import UsageError
 from lossbench.objective import Network
 from lossbench.results import record as records
@@ -194,6 +194,7 @@ class Program:
         template: nn.Module | None = None
         for prepared in self.runs:
             try:
+                run.train_prerequisites(prepared, run.Silent(), self.stop)
                 parts = build(prepared.config, self.device)
             except Exception as error:
                 self.alone(prepared, f"{type(error).__name__}: {error}")
@@ -338,7 +339,7 @@ class Program:
         if not stack.members:
             return
         finite = stack.finite_weights()
-        tests = stack.measure("test", stack.best_weights)
+        tests = stack.final_metrics(stack.best_weights)
         self._share_wall()
         for row, member in enumerate(stack.members):
             outcome = Outcome("completed", self.step, member.best, member.last_row, None, member.seconds)
@@ -359,7 +360,7 @@ class Program:
             error=error,
             weights=weights,
             source=member.source,
-            num_outputs=member.num_outputs,
+            shapes=member.shapes,
             parameters=self.parameters,
             device=self.device,
             started=self.started,

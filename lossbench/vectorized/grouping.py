@@ -1,9 +1,9 @@
 """Which runs of a plan can share a program, and why the others cannot.
 
 Runs share a program where they have the same task, data, model, batch, steps, precision, augmentation, evaluation and
-threads. They may differ in seed, loss, reduction, regularizer, optimizer and schedule, and in every hyper-parameter of
-these. What only shows when a run is built (lazily read data, a loss that vmap cannot trace) the engine finds, and
-the run then goes alone after all.
+threads. They may differ in seed, loss, reduction, regularizer, reweighting, optimizer and schedule, and in every
+hyper-parameter of these. What only shows when a run is built (lazily read data, a loss that vmap cannot trace) the
+engine finds, and the run then goes alone after all.
 """
 
 import itertools
@@ -14,7 +14,8 @@ from typing import Any
 from lossbench.run import NOT_IDENTITY, Prepared
 
 # A run may differ from its neighbours in these.
-FREE = ("seed", "loss", "reduction", "regularizer", "optimizer", "schedule", "weight_decay_on_all", "choices")
+FREE = ("seed", "loss", "reduction", "regularizer", "reweighting", "optimizer", "schedule", "weight_decay_on_all",
+        "choices")  # fmt: skip
 # Every entry of a parameter is updated from its own gradient and state alone, so that runs can be rows of one tensor.
 ELEMENTWISE = {
     *(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")),
@@ -92,7 +93,7 @@ def _parts(runs: Mapping[int, Prepared], number: int) -> Iterator[dict[int, Prep
 
     def kind(line: int) -> tuple:
         config = runs[line].config
-        functions = [config.get(key) for key in ("loss", "reduction", "regularizer")]
+        functions = [config.get(key) for key in ("loss", "reduction", "regularizer", "reweighting")]
         settings = [config[key] for key in ("optimizer", "schedule")]
         return json.dumps(functions, default=str), json.dumps(settings, default=str), config["seed"], line
 

@@ -19,14 +19,14 @@ from typing import Any, get_args
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from lossbench import contract
 from lossbench.objective import NETWORK, Network, Objective, unwrap
 from lossbench.optimizers.eager import plain_step
 from lossbench.run import Prepared
 from lossbench.source import Source
-from lossbench.trainer import Settings
+from lossbench.trainer import Settings, final_metrics
 
 # What optimizers keep as one number for a parameter; everything else in their state has the parameter's shape.
 NUMBERS_OF_STATE = ("step", "mu", "eta", "mu_product")
@@ -54,7 +54,7 @@ class Member:
     optimizer_class: type[torch.optim.Optimizer]
     optimizer_options: dict[str, Any]
     layout: list[tuple[dict[str, Any], list[Label]]]
-    num_outputs: int
+    shapes: tuple[tuple[int, ...], int]
     payload: dict[str, Any]
     best: dict[str, float] = field(default_factory=dict)
     last_row: dict[str, float] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def enter(prepared: Prepared, parts: Mapping[str, Any]) -> tuple[Member, nn.Modu
             ({k: v for k, v in group.items() if k != "params"}, [labels[id(p)] for p in group["params"]])
             for group in optimizer.param_groups
         ],
-        num_outputs=parts["num_outputs"],
+        shapes=parts["shapes"],
         payload={
             "run": prepared.run,
             "step": 0,
@@ -509,9 +509,19 @@ class Stack:
 
     def measure(self, split: str, weights: Mapping[str, Tensor]) -> list[dict[str, float]]:
         """The task's metrics of a split for each row, '<split>/<metric>'."""
-        objective = self.members[0].objective
-        task = objective.task
-        observe = objective.observer(contract.tensor_names(task.metrics))
+        values = self._for_each_row(self.members[0].objective.task.metrics)(**self._collect(split, weights))
+        return self._by_row({f"{split}/{name}": value for name, value in values.items()})
+
+    def final_metrics(self, weights: Mapping[str, Tensor]) -> list[dict[str, float]]:
+        """What is measured at the end, for each row."""
+        objective, source = self.members[0].objective, self.members[0].source
+        collect = partial(self._collect, weights=weights)
+        return self._by_row(final_metrics(objective, source, collect, self._for_each_row))
+
+    def _collect(self, split: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that the task's metrics name, of a whole split, [rows, N, ...]."""
+        objective, source = self.members[0].objective, self.members[0].source
+        observe = objective.observer(objective.observable(source.names(split)))
         parameters = {name: weights[name] for name in self.parameters}
         buffers = {name: weights[name] for name in self.buffers}
 
@@ -521,15 +531,33 @@ class Stack:
         self.model.eval()
         with torch.no_grad(), self._attention():
             collected = [
-                torch.vmap(one, in_dims=(0, 0, None))(parameters, buffers, batch)
-                for batch in self.members[0].source.evaluation(split)
+                torch.vmap(one, in_dims=(0, 0, None))(parameters, buffers, batch) for batch in source.evaluation(split)
             ]
-            tensors = {name: torch.cat([c[name] for c in collected], 1) for name in collected[0]}
-            largest = max(t[0].numel() for t in tensors.values())
-            at_once = max(1, METRIC_ELEMENTS // largest)
-            values = torch.vmap(lambda own: task.metrics(**own), chunk_size=at_once)(tensors)
-            columns = {f"{split}/{name}": value.tolist() for name, value in values.items()}
         self.model.train()
+        return {name: torch.cat([c[name] for c in collected], 1) for name in collected[0]}
+
+    def _for_each_row(self, metrics: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+        """The metrics of every row, a few rows at a time; one by one where vmap cannot trace them."""
+
+        def of_all(*positional: Any, **named: Any) -> dict[str, Tensor]:
+            def of_one(positional: Any, named: Any) -> dict[str, Tensor]:
+                return metrics(*positional, **named)
+
+            largest = max(tensor[0].numel() for tensor in tree_leaves([positional, named]))
+            at_once = max(1, METRIC_ELEMENTS // largest)
+            try:
+                return torch.vmap(of_one, chunk_size=at_once)(positional, named)
+            except RuntimeError:  # such as a search whose number of steps depends on the values
+                rows = [
+                    of_one(*tree_map(lambda tensor, row=row: tensor[row], (positional, named)))
+                    for row in range(len(self.members))
+                ]
+                return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+        return torch.no_grad()(of_all)
+
+    def _by_row(self, values: Mapping[str, Tensor]) -> list[dict[str, float]]:
+        columns = {name: value.tolist() for name, value in values.items()}
         return [{name: column[row] for name, column in columns.items()} for row in range(len(self.members))]
 
     def keep_best(self, rows: Sequence[int]) -> None:
