@@ -20,6 +20,14 @@ EXEMPT: dict[tuple[str, str], str] = {
     ): "bounded by clip for negatives: a certain one is taken for a wrong label, as the paper wants",
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
     ("decoupled_softmax", "signal"): "an example without a positive label says nothing: its loss is 0",
+    **{
+        (name, "independence"): "contrastive: the other examples of the batch are its negatives"
+        for name in ("info_nce", "nt_xent")
+    },
+    **{
+        (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
+        for name in ("info_nce", "nt_xent")
+    },
 }
 
 LOSSES = methods("losses")

@@ -20,7 +20,7 @@ from lossbench.vocabulary import Sizes
 Tree = dict[str, Any]
 
 # The words that carry no gradient: the batch, what the engine gives, what frozen models say. The rest is the model's.
-BATCH = {"x", "ids", "targets", "labels", "regression_targets", "mask"}
+BATCH = {"x", "second_x", "ids", "targets", "labels", "regression_targets", "mask"}
 CONSTANT = BATCH | {"noise", "progress", "class_counts", "state"}
 FROZEN = ("teacher_", "reference_", "ref_", "old_")
 SIZES = Sizes()

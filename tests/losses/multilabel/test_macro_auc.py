@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
@@ -41,6 +42,15 @@ def test_invariance():  # a shift of all scores of a label changes nothing
     near(macro_auc(logits + shift, labels), macro_auc(logits, labels))
 
 
+@pytest.mark.parametrize("tile", [1, 5, 100])
+def test_tiles(tile):  # value and gradient of all pairs at once
+    logits, labels = sample("logits", "labels", B=12)
+    logits.requires_grad_()
+    tiled, plain = macro_auc(logits, labels, tile=tile), macro_auc(logits, labels)
+    near(tiled, plain, tolerance=1e-12)
+    near(*(torch.autograd.grad(value, logits)[0] for value in (tiled, plain)), tolerance=1e-12)
+
+
 def test_extreme():  # a wrong pair costs its difference; without pairs 0
     logits = torch.tensor([[-2e4], [2e4]])
     values, gradients = extreme(macro_auc, logits, torch.tensor([[1.0], [0.0]]))
@@ -54,3 +64,4 @@ def test_extreme():  # a wrong pair costs its difference; without pairs 0
 
 def test_stacked():
     stacked(macro_auc)
+    stacked(lambda logits, labels: macro_auc(logits, labels, tile=4))
