@@ -124,6 +124,44 @@ def model_parameters(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
     }
 
 
+# --- adversarial inputs ------------------------------------------------------------------------------------------
+
+
+def attack_start(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """Where the attack of a step begins: a random point of the ball of allowed perturbations, in the ball's units."""
+    return 0.1 * (2 * torch.rand((sizes.B, sizes.X), generator=generator, dtype=torch.float64) - 1)
+
+
+def adversarial_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """The inputs moved within a small ball to where the training attack's objective is large; no gradient."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
+def clean_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Features of the unperturbed inputs, where ``features`` may be those of the adversarial ones."""
+    return _normal((sizes.B, sizes.D), generator)
+
+
+def clean_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits of the unperturbed inputs, where ``logits`` may be those of the adversarial ones."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
+def adversarial_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Features of ``adversarial_x``."""
+    return _normal((sizes.B, sizes.D), generator)
+
+
+def adversarial_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits of ``adversarial_x``."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
+def attacked_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits where the evaluation attack has brought the true class's margin lowest; no gradient. For metrics."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
 # --- frozen models -----------------------------------------------------------------------------------------------
 
 
