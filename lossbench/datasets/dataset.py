@@ -64,6 +64,8 @@ class Dataset:
                   for all. None leaves the inputs as they are.
     target_scale  units of one standardised regression target, [P]; None where it does not apply
     class_names   names of the classes or labels, where the data set has them
+    value_range   least and greatest value that an input can have, before it is standardised; images of bytes have
+                  (0, 255) without saying so, None is for inputs without a range
     """
 
     train: Split
@@ -75,6 +77,7 @@ class Dataset:
     target_scale: Tensor | None = None
     class_names: Sequence[str] = field(default_factory=tuple)
     extra: Mapping[str, Split] = field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -28,4 +28,5 @@ def digits(*, generator: Generator) -> Dataset:
         mean=images[train].mean(),
         std=images[train].std(),
         class_names=[str(d) for d in range(10)],
+        value_range=(0.0, 16.0),
     )
