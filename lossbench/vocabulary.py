@@ -6,7 +6,7 @@ A loss names words as its positional parameters; a task provides them as methods
 is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
-regression. ``*b`` stands for the leading axes: [B] or [B, T].
+regression, G groups, A attributes. ``*b`` stands for the leading axes: [B] or [B, T].
 """
 
 from collections.abc import Callable
@@ -26,6 +26,8 @@ class Sizes:
     X: int = 8
     N: int = 11
     P: int = 3
+    G: int = 2
+    A: int = 9
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -58,6 +60,16 @@ def ids(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
 def targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
     """Class indices, 0..C-1."""
     return torch.randint(sizes.C, sizes.b, generator=generator)
+
+
+def groups(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
+    """Index of each example's group, 0..G-1: a protected attribute, an environment, or class x spurious feature."""
+    return torch.randint(sizes.G, sizes.b, generator=generator)
+
+
+def attributes(sizes: Sizes, generator: Generator) -> Float[Tensor, "B A"]:
+    """Protected attributes of each example, one a column: 0 or 1, or a number. Where groups are their combinations."""
+    return (torch.rand((sizes.B, sizes.A), generator=generator, dtype=torch.float64) < 0.5).double()
 
 
 def labels(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
@@ -196,6 +208,11 @@ def progress(sizes: Sizes, generator: Generator) -> Float[Tensor, ""]:
 def class_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
     """Training examples of each class, at least 1."""
     return torch.randint(1, 50, (sizes.C,), generator=generator).double()
+
+
+def group_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "G"]:
+    """Training examples of each group, at least 1."""
+    return torch.randint(1, 50, (sizes.G,), generator=generator).double()
 
 
 def params(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:

@@ -94,6 +94,18 @@ class Dataset:
             raise UsageError("class_counts: this data set has no classes. Choose a loss that does not need them.")
         return counts.clamp(min=1)
 
+    @property
+    def num_groups(self) -> int:
+        """Groups that examples belong to, in any split; 0 where the data set has none."""
+        splits = (self.train, self.validation, self.test, *self.extra.values())
+        return max((int(s.labels["groups"].max()) + 1 for s in splits if len(s.labels.get("groups", ()))), default=0)
+
+    @property
+    def group_counts(self) -> Tensor:
+        """Training examples of each group, [G], at least 1; [0] where the data set has no groups."""
+        groups = self.train.labels.get("groups", torch.zeros(0, dtype=torch.long))
+        return torch.bincount(groups, minlength=self.num_groups).float().clamp(min=1)
+
 
 def split_indices(
     n: int, fractions: Sequence[float], generator: Generator, targets: Tensor | None = None

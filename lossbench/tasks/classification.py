@@ -1,8 +1,10 @@
 """Classification: one class per example.
 
 Batch       x [B, ...], targets [B] class indices, ids [B]
+            where the data set has them: groups [B] group indices, attributes [B, A] that the groups combine
 Metrics     accuracy, top-5 accuracy, negative log-likelihood, Brier score, calibration error (equal width and equal
-            mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py
+            mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py. The
+            tail of the losses: lossbench/metrics/tail.py. With groups: lossbench/metrics/groups.py
 """
 
 from collections.abc import Callable
@@ -22,6 +24,8 @@ class Classification(SupervisedTask):
     def __init__(self, dataset: Dataset, device: torch.device):
         self._num_outputs = dataset.num_outputs
         self._class_counts = dataset.class_counts.to(device)
+        self._num_groups = dataset.num_groups
+        self._group_counts = dataset.group_counts.to(device)
 
     def logits(self, head: Callable, features: Tensor) -> Tensor:
         return head(features)
@@ -32,7 +36,13 @@ class Classification(SupervisedTask):
     def class_counts(self) -> Tensor:
         return self._class_counts
 
-    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        from lossbench.metrics.classification import classification_metrics
+    def group_counts(self, groups: Tensor) -> Tensor:  # groups: so that a data set without them is refused
+        return self._group_counts
 
-        return classification_metrics(logits, targets)
+    def metrics(self, logits: Tensor, targets: Tensor, groups: Tensor | None = None) -> dict[str, Tensor]:
+        from lossbench.metrics.classification import classification_metrics
+        from lossbench.metrics.groups import group_metrics
+        from lossbench.metrics.tail import tail_metrics
+
+        values = {**classification_metrics(logits, targets), **tail_metrics(logits, targets)}
+        return values if groups is None else {**values, **group_metrics(logits, targets, groups, self._num_groups)}
