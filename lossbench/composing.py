@@ -176,14 +176,15 @@ def _with(node: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str,
 
 def overrides(mapping: Mapping[str, Any]) -> list[str]:
     """{loss: focal, optimizer.lr: 0.1} in the grammar of the command line: loss=focal, optimizer.lr=0.1."""
-    return [f"{key}={_value(value)}" for key, value in mapping.items()]
+    return [f"{key}={as_override(value)}" for key, value in mapping.items()]
 
 
-def _value(value: Any) -> str:
+def as_override(value: Any) -> str:
+    """A value in that grammar."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_value(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{as_override(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_value, value)) + "]"
+        return "[" + ",".join(map(as_override, value)) + "]"
     if isinstance(value, str):
         plain = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value not in ("null", "true", "false")
         return value if plain else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

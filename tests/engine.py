@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from lossbench import hydra_configs, run
+from lossbench import composing, hydra_configs, run
 from lossbench.trainer import Trainer
 
 # What the tests rely on, so that better defaults do not break them; later overrides win.
@@ -19,6 +20,7 @@ def prepared(outputs: Path, *overrides: str) -> run.Prepared:
     hydra_configs.register()
     with initialize(config_path=None, version_base="1.3"):
         config = compose("train", [*FIXED, f"outputs='{outputs}'", *overrides], return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
     choices = {
         key: run.one_name(value)
         for key, value in config.hydra.runtime.choices.items()
@@ -26,7 +28,7 @@ def prepared(outputs: Path, *overrides: str) -> run.Prepared:
     }
     plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
     assert isinstance(plain, dict)
-    return run.prepare({**plain, "choices": choices}, overrides)
+    return composing.prepare({**plain, "choices": choices}, loader, overrides)
 
 
 def parts(outputs: Path, *overrides: str) -> dict[str, Any]:

@@ -606,3 +606,85 @@ def test_every_word_that_a_task_provides_is_in_the_vocabulary():
     for task in tasks().values():
         for name in provided(task):
             assert hasattr(vocabulary, name), (task, name)
+
+
+# --- reweightings --------------------------------------------------------------------------------------------------
+
+
+def of_the_loss(losses):
+    return losses / losses.mean()
+
+
+def later_ones(ids):
+    return (ids >= 2).float()
+
+
+def counting(losses, state):
+    return torch.full_like(losses, 2.0), {"calls": state["calls"] + 1}
+
+
+def init_state() -> dict[str, torch.Tensor]:  # of ``counting``
+    return {"calls": torch.zeros(())}
+
+
+def reweighted(loss, *reweightings, regularizers=(), reduction=mean) -> Objective:
+    return Objective(loss, Classification(data(), CPU), reduction, regularizers, None, reweightings)
+
+
+def test_weights_multiply_the_terms_of_the_loss_and_not_the_regularizers():
+    own = model()
+    made = reweighted(partial(center, weight=0.5), of_the_loss, later_ones, regularizers=[confidence_penalty])
+    params, _ = made.init(Facts(11, C, D, CPU), Generator().manual_seed(0))
+    result = made(Network.of(own), batch(), params, {})
+    plain = center(own.body(batch()["x"]), own(batch()["x"]), batch()["targets"], params["center"], weight=0.5)
+    whole = plain["cross_entropy"] + plain["center"]
+    weights = whole / whole.mean() * torch.tensor([0.0, 0, 1, 1, 1, 1])  # several are multiplied
+    log_p = own(batch()["x"]).log_softmax(-1)
+    penalty = 0.1 * (log_p.exp() * log_p).sum(-1)
+    torch.testing.assert_close(result.loss, ((weights.detach() * whole) + penalty).mean())
+    torch.testing.assert_close(result.terms["center"], (weights * plain["center"]).sum().detach())
+    assert result.terms.keys() == {"cross_entropy", "center", "confidence_penalty"}
+
+
+def test_no_gradient_flows_through_the_weights():
+    """(losses / their mean) as constants: the gradient is that of the weighted mean, not of the ratio."""
+    own = model()
+    reweighted(cross_entropy, of_the_loss)(Network.of(own), batch(), {}, {}).loss.backward()
+    found = own.head.weight.grad.clone()
+    own.zero_grad()
+    losses = F.cross_entropy(own(batch()["x"]), batch()["targets"], reduction="none")
+    (losses.detach() / losses.detach().mean() * losses).mean().backward()
+    torch.testing.assert_close(found, own.head.weight.grad)
+
+
+def test_memory_of_a_reweighting():
+    made = reweighted(cross_entropy, counting)
+    _, state = made.init(Facts(11, C, D, CPU), Generator())
+    result = made(Network.of(model()), batch(), {}, state)
+    assert made.has_state and result.state["counting"]["calls"] == 1
+    plain = objective(cross_entropy)(Network.of(model()), batch(), {}, {})
+    torch.testing.assert_close(result.loss, 2 * plain.loss)
+
+
+def test_what_a_reweighting_cannot_weigh():
+    with pytest.raises(UsageError, match="'needs_losses' needs the tensor 'losses'"):
+        Objective(needs_losses, Classification(data(), CPU), mean)  # a loss cannot name it
+    task = Multilabel(multilabel_data(), CPU)
+    made = Objective(any_loss, task, mean, (), None, [of_the_loss])
+    labelled = {"x": batch()["x"], "labels": torch.ones(B, C), "ids": batch()["ids"]}
+    with pytest.raises(UsageError, match="reweighting=of_the_loss weighs elements, but loss=any_loss has one value"):
+        made(Network.of(model()), labelled, {}, {})
+
+
+def needs_losses(logits, losses):
+    return logits.sum(-1) * losses
+
+
+def multilabel_data() -> Dataset:
+    split = Split(torch.randn(11, X), {"labels": torch.ones(11, C)})
+    return Dataset(split, split, split, C)
+
+
+def test_weights_that_depend_on_the_batch_do_not_add_over_micro_batches():
+    assert adds_over_micro_batches(reweighted(cross_entropy, of_the_loss)) == "reweighting=of_the_loss"
+    assert adds_over_micro_batches(reweighted(cross_entropy, later_ones)) is None

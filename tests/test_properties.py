@@ -1,4 +1,4 @@
-"""Every loss and regularizer, found by walking the folders, against every property of tests/properties/.
+"""Every loss, regularizer and reweighting, found by walking the folders, against every property of tests/properties/.
 
 To add a loss is to be tested here; nothing is listed. An exception stands in EXEMPT with its reason, and is strict: an
 exempted property that holds is a failure too.
@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.properties import files
-from tests.properties.checks import CHECKS, check
+from tests.properties.checks import CHECKS, WEIGHT_CHECKS, check
 from tests.properties.methods import GROUPS, Method, methods
 
 EXEMPT: dict[tuple[str, str], str] = {
@@ -32,6 +32,7 @@ EXEMPT: dict[tuple[str, str], str] = {
 
 LOSSES = methods("losses")
 REGULARIZERS = methods("regularizers")
+REWEIGHTINGS = methods("reweightings")
 METHODS = {method.name: method for group in GROUPS for method in methods(group)}
 
 
@@ -59,6 +60,12 @@ def test_property(method: Method, name: str) -> None:
     check(method, name)
 
 
+@pytest.mark.parametrize("name", WEIGHT_CHECKS)
+@_each(REWEIGHTINGS)
+def test_property_of_weights(method: Method, name: str) -> None:
+    check(method, name)
+
+
 def test_exemptions_name_what_exists() -> None:
     known = {(method.name, name) for method in [*LOSSES, *REGULARIZERS] for name in CHECKS}
     assert not EXEMPT.keys() - known, f"no such loss or property: {sorted(EXEMPT.keys() - known)}"
@@ -71,17 +78,17 @@ def test_something_was_found() -> None:
     assert {"mean", "cvar"} <= METHODS.keys()
 
 
-@_each([*LOSSES, *REGULARIZERS])
+@_each([*LOSSES, *REGULARIZERS, *REWEIGHTINGS])
 def test_one_public_function(method: Method) -> None:
     files.has_one_function(method)
 
 
-@_each([*LOSSES, *REGULARIZERS])
+@_each([*LOSSES, *REGULARIZERS, *REWEIGHTINGS])
 def test_documented(method: Method) -> None:
     files.is_documented(method)
 
 
-@_each([*LOSSES, *REGULARIZERS, *methods("reductions")])
+@_each([*LOSSES, *REGULARIZERS, *REWEIGHTINGS, *methods("reductions")])
 def test_tested(method: Method) -> None:
     files.has_test(method)
 

@@ -32,7 +32,7 @@ from annotated_types import Ge, Len
 
 from lossbench import contract
 from lossbench.checkpoint import write_atomically
-from lossbench.composing import overrides
+from lossbench.composing import as_override, overrides
 from lossbench.errors import UsageError, nearest
 from lossbench.papers import catalogue
 from lossbench.results import comparing
@@ -310,7 +310,7 @@ def _name(claim: Claim, arm: Arm) -> str:
 
     differing = [key for key in keys if len({json.dumps(value(each, key)) for each in arms}) > 1]
     shown = [(key, value(arm, key)) for key in sorted(differing, key=lambda key: "." in key)]
-    return ", ".join(f"{key}={_value(entry)}" for key, entry in shown if entry is not None)
+    return ", ".join(f"{key}={as_override(entry)}" for key, entry in shown if entry is not None)
 
 
 def _score(record: Mapping[str, Any], metric: str) -> float:
@@ -339,7 +339,8 @@ def _against(claim: Claim, method: Mapping[str, Any], baseline: Mapping[str, Any
         said.append(needed)
     unequal = {key: values for key, values in differs.items() if key.split(".")[0] in TERMS}
     if unequal:
-        terms = ", ".join(f"{key} {_value(own)} against {_value(other)}" for key, (own, other) in unequal.items())
+        pairs = {key: map(as_override, values) for key, values in unequal.items()}
+        terms = ", ".join(f"{key} {' against '.join(both)}" for key, both in pairs.items())
         said.append(f"not on equal terms, as the claim has it: {terms}")
     return {
         **{key: value for key, value in baseline.items() if key not in ("mean", "config")},

@@ -28,9 +28,9 @@ Check = Callable[[Any], None]
 
 
 def check(method: Any, name: str) -> None:
-    """Run one property of CHECKS."""
+    """Run one property of CHECKS or WEIGHT_CHECKS."""
     try:
-        CHECKS[name](method)
+        {**CHECKS, **WEIGHT_CHECKS}[name](method)
     except Exception as error:  # an error inside the loss is a failure of the property that provoked it
         kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
         raise AssertionError(f"{method.name} fails '{name}': {kind}{error}") from error
@@ -281,7 +281,8 @@ def _with_junk(tree: Tree, where: Tensor) -> Tree:
             continue
         if tensor.shape[: where.ndim] == where.shape:
             there = where.reshape(where.shape + (1,) * (tensor.ndim - where.ndim))
-            other = (tensor + 1) % inputs.SIZES.C if word == "targets" else -1e3 * tensor + 1
+            indices = {"targets": inputs.SIZES.C, "groups": inputs.SIZES.G}
+            other = (tensor + 1) % indices[word] if word in indices else -1e3 * tensor + 1
             replaced[word] = torch.where(there, other, tensor)
     return rebuilt(tree, replaced)
 
@@ -444,6 +445,41 @@ def _assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
         raise AssertionError(f"{what} differs by {worst:.3g}")
 
 
+# --- weights -----------------------------------------------------------------------------------------------------
+
+
+def finite_weights(method: Any) -> None:
+    """The weights, and the memory, of a reweighting are finite for hard inputs and for losses of every size."""
+    for warm in (True, False) if "state" in method.words else (True,):
+        tree = draw(method, warm=warm)
+        cases = list(inputs.hard(tree))
+        if "losses" in tree:
+            for scale in (0.0, 1e-8, 1.0, 1e4, 6e4):
+                cases.append((f"losses times {scale:g}", {**tree, "losses": tree["losses"] * scale}))
+        for case, hard in cases:
+            values, state = evaluate(method, inputs.born(hard, torch.float32))
+            for name, tensor in {**values, **state}.items():
+                assert tensor.isfinite().all(), f"{name} is not finite for: {case}"
+
+
+def batched_weights(method: Any) -> None:
+    """torch.vmap over stacked inputs and stacked floating hyper-parameters equals the loop."""
+    samples = {name: inputs.domain_samples(method, name) for name in method.defaults}
+    for sweep in [{}, *({name: values} for name, values in samples.items() if values)]:
+        trees = [draw(method, seed=seed) for seed in range(3)]
+        stacked = {name: torch.tensor(values, dtype=torch.float64) for name, values in sweep.items()}
+        tree = {path: torch.stack([leaves(t)[path] for t in trees]) for path in leaves(trees[0])}
+
+        def one(tensors: dict[str, Tensor], hyper: dict[str, Tensor], like: Tree = trees[0]) -> tuple[dict, dict]:
+            return evaluate(method, rebuilt(like, tensors), **hyper)
+
+        values, state = torch.vmap(one, randomness="error")(tree, stacked)
+        for run, single in enumerate(trees):
+            expected, expected_state = evaluate(method, single, **{name: sweep[name][run] for name in sweep})
+            for name, tensor in {**expected, **expected_state}.items():
+                _assert_close({**values, **state}[name][run], tensor, f"{name} under vmap with {list(sweep)}")
+
+
 CHECKS: dict[str, Check] = {
     f.__name__: f
     for f in (
@@ -459,4 +495,7 @@ CHECKS: dict[str, Check] = {
         domain,
         extremes,
     )
+}
+WEIGHT_CHECKS: dict[str, Check] = {
+    f.__name__: f for f in (signature, finite_weights, permutation, batched_weights, purity, domain)
 }

@@ -16,7 +16,7 @@ from lossbench import contract
 from tests.properties.methods import ROOT, Method
 
 CONFIGS = ROOT / "configs"
-ENGINE = {"input_shape", "num_outputs", "generator"}  # what the engine passes, and so no config has
+ENGINE = {"input_shape", "num_features", "num_outputs", "generator"}  # what the engine passes, and so no config has
 HYDRA = {"_target_", "_partial_", "defaults"}
 REQUIRED_TESTS = {"test_limit", "test_oracle", "test_hand"}
 REQUIRED_LINES = ("Returns", "Paper", "Differs")
@@ -98,7 +98,7 @@ def has_config(method: Method) -> None:
     built = [node["_target_"] for _, node in nodes(path)]
     wanted = f"{module}.{method.function.__name__}"
     assert built == [wanted], f"{where} builds {built}, not {wanted}"
-    if method.group in ("regularizer", "variant", "augmentation"):
+    if method.group in ("regularizer", "reweighting", "variant", "augmentation"):
         keys = list(OmegaConf.load(path))
         assert keys == [method.name], (
             f"{where}: one top key, '{method.name}', because several may be chosen; it has {keys}"

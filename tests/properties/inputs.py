@@ -20,8 +20,8 @@ from lossbench.vocabulary import Sizes
 Tree = dict[str, Any]
 
 # The words that carry no gradient: the batch, what the engine gives, what frozen models say. The rest is the model's.
-BATCH = {"x", "second_x", "ids", "targets", "labels", "regression_targets", "mask"}
-CONSTANT = BATCH | {"noise", "progress", "class_counts", "state"}
+BATCH = {"x", "second_x", "ids", "targets", "labels", "regression_targets", "mask", "groups", "attributes"}
+CONSTANT = BATCH | {"noise", "progress", "class_counts", "group_counts", "losses", "state"}
 FROZEN = ("teacher_", "reference_", "ref_", "old_")
 SIZES = Sizes()
 
@@ -90,6 +90,7 @@ def initial(method: Any, word: str, generator: Generator) -> dict[str, Tensor]:
         "num_examples": SIZES.N,
         "num_outputs": outputs,
         "num_features": SIZES.D,
+        "num_groups": SIZES.G,
         "device": torch.device("cpu"),
         "generator": generator,
     }

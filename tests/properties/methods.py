@@ -14,7 +14,7 @@ from lossbench import contract
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lossbench"
 # The folders with one method a file; a method's name is its own in all of them.
-MODEL_SIDE = ("losses", "regularizers", "reductions", "models", "optimizers", "schedules")
+MODEL_SIDE = ("losses", "regularizers", "reweightings", "reductions", "models", "heads", "optimizers", "schedules")
 DATA_SIDE = ("datasets", "variants", "augmentations")
 GROUPS = MODEL_SIDE + DATA_SIDE
 
@@ -64,11 +64,11 @@ class Method:
 def methods(group: str) -> list[Method]:
     """All methods of a folder of lossbench, ``losses`` for example, in alphabetical order.
 
-    A module without a public function or class of its own name is a helper, except among losses and regularizers,
-    where it is a mistake that test_properties.py reports.
+    A module without a public function or class of its own name is a helper, except among losses, regularizers
+    and reweightings, where it is a mistake that test_properties.py reports.
     """
     found = [Method(path) for path in sorted((PACKAGE / group).rglob("*.py")) if path.stem != "__init__"]
-    return [m for m in found if group in ("losses", "regularizers") or _defines(m.path)]
+    return [m for m in found if group in ("losses", "regularizers", "reweightings") or _defines(m.path)]
 
 
 def _defines(path: Path) -> bool:
