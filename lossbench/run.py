@@ -698,6 +698,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Everything that the trainer takes, from the config."""
     seed = config["seed"]
     dataset = load_dataset(config)
+    make_task = bind(config["task"], "task")
     source = Source(
         dataset,
         batch_size=config["batch_size"],
@@ -705,6 +706,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         device=device,
         seed=seed,
         augmentations={n: bind(e, f"augmentation.{n}") for n, e in (config.get("augmentation") or {}).items()},
+        two_views="second_x" in unwrap(make_task).batch,  # type: ignore[attr-defined]
         workers=config["data"]["workers"],
         resident=config["data"]["resident"],
     )
@@ -712,7 +714,6 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     model = build_model(config, *model_shapes).to(device)
     if config["channels_last"] and device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    make_task = bind(config["task"], "task")
     frozen = {
         key: [load_model(_folder(entry)) for entry in value] if isinstance(value, list) else load_model(_folder(value))
         for key, value in frozen_models(config["task"]).items()

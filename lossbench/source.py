@@ -28,6 +28,7 @@ class Source:
     """The batches of a run.
 
     augmentations   {name: (batch, generator) -> batch}, applied in this order to training batches, on the device
+    two_views       training batches also have second_x: the inputs under other draws of the augmentations
     workers         processes that read inputs which do not fit in memory
     resident        True, False, or None: keep the data on the device where they fill at most half of what is free
     """
@@ -41,6 +42,7 @@ class Source:
         device: torch.device,
         seed: int,
         augmentations: Mapping[str, Callable[[Batch, Generator], Batch]] | None = None,
+        two_views: bool = False,
         workers: int = 0,
         resident: bool | None = None,
     ):
@@ -53,7 +55,14 @@ class Source:
         self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size
         self.workers = workers
         self.augmentations = dict(augmentations or {})
-        self.generators = {name: seeds.generator(seed, f"augmentation/{name}", device) for name in self.augmentations}
+        self.two_views = two_views
+        if two_views and not self.augmentations:
+            raise UsageError(
+                "augmentation=[]: this task compares two views of each input, which would be the same. Choose "
+                "augmentations, such as augmentation=[crop,cutout] for images or augmentation=[gaussian_noise]."
+            )
+        streams = [*self.augmentations, *(f"{name}/second" for name in self.augmentations if two_views)]
+        self.generators = {name: seeds.generator(seed, f"augmentation/{name}", device) for name in streams}
         self.steps_per_epoch = len(dataset.train) // batch_size
         self.mean, self.std = (_per_channel(t, dataset.input_shape, device) for t in (dataset.mean, dataset.std))
         self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test, **dataset.extra}
@@ -75,7 +84,8 @@ class Source:
 
     def names(self, split: str = "train") -> tuple[str, ...]:
         """What a batch of the split has."""
-        return ("x", *self.splits[split].labels, "ids")
+        second = ("second_x",) if self.two_views and split == "train" else ()
+        return ("x", *second, *self.splits[split].labels, "ids")
 
     @property
     def at_the_end(self) -> list[str]:
@@ -118,9 +128,22 @@ class Source:
     def training(self, start: int = 0) -> Iterator[Batch]:
         """Batches without end, from step ``start`` on; incomplete last batches of an epoch are dropped."""
         for batch in self._resident_training(start) if self.resident else self._loaded_training(start):
-            for name, augment in self.augmentations.items():
-                batch = augment(batch, self.generators[name])
-            yield batch
+            yield self.augmented(batch)
+
+    def augmented(self, batch: Batch) -> Batch:
+        """A training batch as the loss sees it."""
+        seen = self._view(batch, "")
+        return {**seen, "second_x": self._view(batch, "/second")["x"]} if self.two_views else seen
+
+    def _view(self, batch: Batch, stream: str) -> Batch:
+        for name, augment in self.augmentations.items():
+            batch = augment(batch, self.generators[name + stream])
+        if self.two_views and "partner" in batch:
+            raise UsageError(
+                "augmentation: label mixing does not go with a task that compares two views. "
+                "Leave out mixup and cutmix."
+            )
+        return batch
 
     def _resident_training(self, start: int) -> Iterator[Batch]:
         data = self._keep("train")

@@ -90,7 +90,8 @@ def final_metrics(
     for_each: Callable[[Callable], Callable] = lambda metrics: metrics,
 ) -> dict[str, Tensor]:
     """What is measured once, at the end: 'test/<metric>', and 'test/<split>/<metric>' of every further split that has
-    the labels for it. A task's ``test_metrics`` adds to the former what takes several splits, validation among them.
+    the labels for it. A task's ``test_metrics`` adds to the former what takes several splits: these, validation, and
+    those that its ``test_splits`` names.
 
     collect    gives the tensors of a split
     for_each   makes a function of tensors one of the tensors of many runs
@@ -103,7 +104,7 @@ def final_metrics(
             prefix = "test" if name == "test" else f"test/{name}"
             found |= {f"{prefix}/{metric}": value for metric, value in for_each(task.metrics)(**tensors).items()}
     if hasattr(task, "test_metrics"):
-        splits["validation"] = collect("validation")
+        splits |= {name: collect(name) for name in ("validation", *getattr(task, "test_splits", ()))}
         found |= {f"test/{metric}": value for metric, value in for_each(task.test_metrics)(splits).items()}
     return found
 

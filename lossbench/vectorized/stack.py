@@ -689,10 +689,7 @@ class Data:
             return [batch if shared else _rows(batch, block.rows) for block in self.blocks], shared
         own = []
         for source, indices in zip(self.sources, chosen, strict=True):
-            batch = source.examples(indices)
-            for name, augment in source.augmentations.items():
-                batch = augment(batch, source.generators[name])
-            own.append(batch)
+            own.append(source.augmented(source.examples(indices)))
         found = []
         for number, block in enumerate(self.blocks):
             drawn = {
