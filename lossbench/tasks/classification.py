@@ -4,15 +4,19 @@ Batch       x [B, ...], targets [B] class indices, ids [B]
             where the data set has them: groups [B] group indices, attributes [B, A] that the groups combine
 Metrics     accuracy, top-5 accuracy, negative log-likelihood, Brier score, calibration error (equal width and equal
             mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py. The
-            tail of the losses: lossbench/metrics/tail.py. With groups: lossbench/metrics/groups.py
+            tail of the losses: lossbench/metrics/tail.py. What it is worth to abstain: lossbench/metrics/selective.py.
+            Of an imbalanced training set, head, medium and tail classes: lossbench/metrics/long_tail.py.
+            With groups: lossbench/metrics/groups.py. At the end, fitted on validation: temperature scaling and
+            conformal prediction sets, lossbench/metrics/calibration.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from lossbench.datasets.dataset import Dataset
+from lossbench.metrics.long_tail import is_imbalanced, long_tail_metrics
 from lossbench.ops import one_hot
 from lossbench.tasks.supervised import SupervisedTask
 
@@ -26,6 +30,7 @@ class Classification(SupervisedTask):
         self._class_counts = dataset.class_counts.to(device)
         self._num_groups = dataset.num_groups
         self._group_counts = dataset.group_counts.to(device)
+        self._imbalanced = is_imbalanced(dataset.class_counts)
 
     def logits(self, head: Callable, features: Tensor) -> Tensor:
         return head(features)
@@ -42,7 +47,23 @@ class Classification(SupervisedTask):
     def metrics(self, logits: Tensor, targets: Tensor, groups: Tensor | None = None) -> dict[str, Tensor]:
         from lossbench.metrics.classification import classification_metrics
         from lossbench.metrics.groups import group_metrics
+        from lossbench.metrics.selective import selective_metrics
         from lossbench.metrics.tail import tail_metrics
 
         values = {**classification_metrics(logits, targets), **tail_metrics(logits, targets)}
+        values |= selective_metrics(logits, targets)
+        if self._imbalanced:
+            values |= long_tail_metrics(logits, targets, self._class_counts)
         return values if groups is None else {**values, **group_metrics(logits, targets, groups, self._num_groups)}
+
+    def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        from lossbench.metrics.calibration import calibration_metrics
+
+        fitted_on = splits["validation"]["logits"], splits["validation"]["targets"]
+        values: dict[str, Tensor] = {}
+        for name, split in splits.items():
+            if name != "validation" and "logits" in split and "targets" in split:
+                prefix = "" if name == "test" else f"{name}/"
+                found = calibration_metrics(*fitted_on, split["logits"], split["targets"])
+                values |= {f"{prefix}{metric}": value for metric, value in found.items()}
+        return values
