@@ -339,8 +339,7 @@ def _against(claim: Claim, method: Mapping[str, Any], baseline: Mapping[str, Any
         said.append(needed)
     unequal = {key: values for key, values in differs.items() if key.split(".")[0] in TERMS}
     if unequal:
-        pairs = {key: map(as_override, values) for key, values in unequal.items()}
-        terms = ", ".join(f"{key} {' against '.join(both)}" for key, both in pairs.items())
+        terms = ", ".join(f"{key} {' against '.join(map(as_override, both))}" for key, both in unequal.items())
         said.append(f"not on equal terms, as the claim has it: {terms}")
     return {
         **{key: value for key, value in baseline.items() if key not in ("mean", "config")},
