@@ -55,6 +55,10 @@ def test_shapes_and_types(name):
             if word == "targets":
                 assert values.dtype == torch.int64 and values.ndim == 1
                 assert values.unique().tolist() == list(range(dataset.num_outputs))
+            elif word == "groups":
+                assert values.dtype == torch.int64 and values.unique().tolist() == list(range(dataset.num_groups))
+            elif word == "attributes":
+                assert values.dtype == torch.float32 and values.ndim == 2
             else:
                 assert values.dtype == torch.float32 and values.shape == (len(split), dataset.num_outputs)
     if dataset.class_names:
