@@ -6,7 +6,8 @@ A loss names words as its positional parameters; a task provides them as methods
 is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
-regression, G groups, A attributes. ``*b`` stands for the leading axes: [B] or [B, T].
+regression, G groups, A attributes, M members of a bag, S random draws. ``*b`` stands for
+the leading axes: [B] or [B, T].
 """
 
 from collections.abc import Callable
@@ -28,6 +29,8 @@ class Sizes:
     P: int = 3
     G: int = 2
     A: int = 9
+    M: int = 10
+    S: int = 12
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -82,6 +85,12 @@ def regression_targets(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b 
     return _normal((*sizes.b, sizes.P), generator)
 
 
+def proportions(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Part of each class among the members of a bag, whose own classes are not known. Rows sum to 1."""
+    members = torch.randint(sizes.C, (sizes.B, sizes.M), generator=generator)
+    return (members.unsqueeze(-1) == torch.arange(sizes.C)).double().mean(1)
+
+
 def mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
     """True where an element counts. Read by the reduction; a loss only needs it when it sums over tokens itself."""
     return torch.rand(sizes.b, generator=generator) < 0.7
@@ -118,6 +127,31 @@ def second_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
     """Real-valued outputs of a regression model, in the units of ``regression_targets``."""
     return _normal((*sizes.b, sizes.P), generator)
+
+
+def bag_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M C"]:
+    """Unnormalised scores of the classes for each of the M members of a bag."""
+    return _normal((sizes.B, sizes.M, sizes.C), generator)
+
+
+def attention_scores(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M"]:
+    """What the model's attention gives each of the M members of a bag, before the softmax over the bag."""
+    return _normal((sizes.B, sizes.M), generator)
+
+
+def sampled_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
+    """Unnormalised scores of the classes under S independent draws of the model's own noise, such as dropout masks."""
+    return _normal((sizes.B, sizes.S, sizes.C), generator)
+
+
+def latent_mean(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Mean of the Gaussian that a stochastic encoder maps the input to."""
+    return _normal((sizes.B, sizes.D), generator)
+
+
+def latent_scale(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Standard deviations of the Gaussian that a stochastic encoder maps the input to, > 0, one for each axis."""
+    return _normal((sizes.B, sizes.D), generator).exp()
 
 
 def forward(sizes: Sizes, generator: Generator) -> Callable[[Tensor], Tensor]:
@@ -195,6 +229,11 @@ def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     return _normal((sizes.B, sizes.X), generator)
 
 
+def example_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """One standard normal number an example, drawn outside the loss from its own random stream."""
+    return _normal((sizes.B,), generator)
+
+
 def losses(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
     """The loss of each element, without gradient and before any reweighting. Only a reweighting can name it."""
     return _normal(sizes.b, generator).exp()
@@ -208,6 +247,12 @@ def progress(sizes: Sizes, generator: Generator) -> Float[Tensor, ""]:
 def class_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
     """Training examples of each class, at least 1."""
     return torch.randint(1, 50, (sizes.C,), generator=generator).double()
+
+
+def class_prior(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
+    """Part of each class in the training set, known from its bags; sums to 1."""
+    counts = torch.randint(1, 50, (sizes.C,), generator=generator).double()
+    return counts / counts.sum()
 
 
 def group_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "G"]:

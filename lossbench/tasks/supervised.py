@@ -12,3 +12,6 @@ class SupervisedTask:
 
     def noise(self, x: Tensor, generator: Generator) -> Tensor:
         return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+    def example_noise(self, x: Tensor, generator: Generator) -> Tensor:
+        return torch.randn(len(x), generator=generator, device=x.device, dtype=x.dtype)

@@ -20,8 +20,28 @@ from lossbench.vocabulary import Sizes
 Tree = dict[str, Any]
 
 # The words that carry no gradient: the batch, what the engine gives, what frozen models say. The rest is the model's.
-BATCH = {"x", "second_x", "ids", "targets", "labels", "regression_targets", "mask", "groups", "attributes"}
-CONSTANT = BATCH | {"noise", "progress", "class_counts", "group_counts", "losses", "state"}
+BATCH = {
+    "x",
+    "second_x",
+    "ids",
+    "targets",
+    "labels",
+    "regression_targets",
+    "mask",
+    "groups",
+    "attributes",
+    "proportions",
+}
+CONSTANT = BATCH | {
+    "noise",
+    "example_noise",
+    "progress",
+    "class_counts",
+    "class_prior",
+    "group_counts",
+    "losses",
+    "state",
+}
 FROZEN = ("teacher_", "reference_", "ref_", "old_")
 SIZES = Sizes()
 
