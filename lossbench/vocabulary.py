@@ -6,7 +6,8 @@ A loss names words as its positional parameters; a task provides them as methods
 is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
-regression, G groups, A attributes, M members of a bag, S random draws. ``*b`` stands for
+regression, G groups, A attributes, M members of a bag, S random draws, K classes of an older model.
+``*b`` stands for
 the leading axes: [B] or [B, T].
 """
 
@@ -31,6 +32,7 @@ class Sizes:
     A: int = 9
     M: int = 10
     S: int = 12
+    K: int = 3
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -144,6 +146,31 @@ def sampled_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]
     return _normal((sizes.B, sizes.S, sizes.C), generator)
 
 
+def mixed_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
+    """Unnormalised scores of the classes for S mixes of each input with other inputs."""
+    return _normal((sizes.B, sizes.S, sizes.C), generator)
+
+
+def acceptance_scores(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """What a rejector says of each input: the frozen predictor's answer is accepted where the score is positive."""
+    return _normal(sizes.b, generator)
+
+
+def thresholds(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """For each input, the largest nonconformity score of a label that its prediction set takes in."""
+    return _normal(sizes.b, generator)
+
+
+def unlabeled_thresholds(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Thresholds of as many further inputs of the training distribution, whose labels nobody needs."""
+    return _normal((sizes.B,), generator)
+
+
+def shifted_thresholds(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Thresholds of as many inputs of the distribution that is tested on, whose labels are not known."""
+    return _normal((sizes.B,), generator)
+
+
 def latent_mean(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
     """Mean of the Gaussian that a stochastic encoder maps the input to."""
     return _normal((sizes.B, sizes.D), generator)
@@ -221,6 +248,31 @@ def teacher_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"
     return _normal((*sizes.b, sizes.D), generator)
 
 
+def old_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b K"]:
+    """Logits of the frozen model that is to be replaced, for the first K <= C classes, which it knew; no gradient."""
+    return _normal((*sizes.b, sizes.K), generator)
+
+
+def independent_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
+    """Logits of a frozen model that was trained on all classes without regard to the old one; no gradient."""
+    return _normal((*sizes.b, sizes.C), generator)
+
+
+def acceptable(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
+    """Whether the frozen predictor's answer is right."""
+    return torch.rand(sizes.b, generator=generator) < 0.7
+
+
+def nonconformity_scores(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """How badly the label fits what the frozen predictor says, >= 0: the larger, the worse."""
+    return _normal(sizes.b, generator).abs()
+
+
+def likelihood_ratios(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Estimated density of each input where it is tested over that where it was drawn, >= 0, about 1 on average."""
+    return _normal(sizes.b, generator).exp()
+
+
 # --- what the engine gives ---------------------------------------------------------------------------------------
 
 
@@ -232,6 +284,11 @@ def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
 def example_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     """One standard normal number an example, drawn outside the loss from its own random stream."""
     return _normal((sizes.B,), generator)
+
+
+def mixing_coefficients(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
+    """Largest entry of the label of each mix, in [1/2, 1]: 1 where both inputs are of one class."""
+    return 0.5 + torch.rand((sizes.B, sizes.S), generator=generator, dtype=torch.float64) / 2
 
 
 def losses(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:

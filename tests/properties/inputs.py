@@ -40,9 +40,13 @@ CONSTANT = BATCH | {
     "class_prior",
     "group_counts",
     "losses",
+    "mixing_coefficients",
+    "acceptable",
+    "nonconformity_scores",
+    "likelihood_ratios",
     "state",
 }
-FROZEN = ("teacher_", "reference_", "ref_", "old_")
+FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_")
 SIZES = Sizes()
 
 
