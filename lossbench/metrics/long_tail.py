@@ -1,8 +1,8 @@
 """Metrics of classification where the classes of the training set are of very different sizes.
 
-Classes are ordered by their number of training examples, largest first; of equal ones the lower class comes first. Head,
-medium and tail are thirds of the classes in this order: floor(C / 3) head, floor(C / 3) medium, the rest tail (3, 3, 4
-of 10 and 33, 33, 34 of 100, as on CIFAR-10-LT and CIFAR-100-LT in Li and Zhang's code). Papers on ImageNet-LT and
+Classes are ordered by their number of training examples, largest first; of equal ones the lower class comes first.
+Head, medium and tail are thirds of the classes in this order: floor(C / 3) head, floor(C / 3) medium, the rest tail (3,
+3, 4 of 10 and 33, 33, 34 of 100, as on CIFAR-10-LT and CIFAR-100-LT in Li and Zhang's code). Papers on ImageNet-LT and
 CIFAR-100-LT have absolute bounds instead (Liu et al. 2019, arXiv:1904.05160: many-shot has more than 100 training
 images, few-shot fewer than 20), which leave nearly everything in the tail where the whole data set is small.
 """

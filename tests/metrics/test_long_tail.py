@@ -46,7 +46,7 @@ def test_false_head_rate_by_a_loop():  # of ranks, at 0.25, 0.5 and 0.75 of 7 cl
     near(long_tail_metrics(logits, targets, COUNTS)["false_head_rate"], sum(rates) / 3)
 
 
-def test_false_head_rate_by_hand():  # 4 classes, borders 1, 2, 3: 2 of 3, 1 of 2 and 1 of 1 of the tail are predicted as head
+def test_false_head_rate_by_hand():  # 4 classes, borders 1, 2, 3: 2 of 3, 1 of 2, 1 of 1 of the tail go to the head
     near(false_head_rate(torch.tensor([3, 0, 0, 2]), torch.tensor([0, 1, 2, 3]), 4), (2 / 3 + 1 / 2 + 1 / 1) / 3)
 
 
