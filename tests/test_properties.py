@@ -13,12 +13,15 @@ from tests.properties.checks import CHECKS, WEIGHT_CHECKS, check
 from tests.properties.methods import GROUPS, Method, methods
 
 EXEMPT: dict[tuple[str, str], str] = {
+    ("adversarial_comp_sum", "finite"): "tau < 1 is an exponential of the margin, and overflows where that does",
+    ("adversarial_comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
     ("any_loss", "signal"): "bounded: the two sigmoids saturate where the scores are confident",
     (
         "asymmetric",
         "signal",
     ): "bounded by clip for negatives: a certain one is taken for a wrong label, as the paper wants",
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
+    ("comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
     ("decoupled_softmax", "signal"): "an example without a positive label says nothing: its loss is 0",
     **{
         (name, "independence"): "contrastive: the other examples of the batch are its negatives"
@@ -28,6 +31,7 @@ EXEMPT: dict[tuple[str, str], str] = {
         (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
         for name in ("info_nce", "nt_xent")
     },
+    ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
 }
 
 LOSSES = methods("losses")
