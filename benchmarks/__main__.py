@@ -17,14 +17,13 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch; one thread everywhere
 
-from benchmarks import collecting, stacked, start_up, sweeps, training_step
+from benchmarks import collecting, memory, stacked, start_up, sweeps, training_step
 from benchmarks.measure import Row
 from lossbench.display import say
 from lossbench.results.tables import Table, show
 
 NOT_BUILT = [
     Row("memory_vocabulary", "memory of the large-vocabulary loss as the vocabulary grows", note="target: flat"),
-    Row("memory_contrastive", "memory of the large-batch contrastive loss as the batch grows", note="target: flat"),
 ]
 
 
@@ -66,6 +65,12 @@ BENCHMARKS = [
             ],
         )
         for device, target in (("cpu", 3.5), ("cuda", 20))
+    ),
+    Benchmark(
+        ["memory_contrastive"],
+        lambda f, q: [
+            memory.contrastive(sizes=(512, 1024) if q else (1024, 4096, 16384, 65536), tile=128 if q else 1024)
+        ],
     ),
     *(Benchmark([row.name], lambda f, q, row=row: [row]) for row in NOT_BUILT),  # type: ignore[misc]
 ]

@@ -32,7 +32,7 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
     """
     dataset, steps, size = run.load_dataset(config), config["budget"]["steps"], config["batch_size"]
     inputs, targets = (dataset.train.inputs - dataset.mean) / dataset.std, dataset.train.labels["targets"]
-    made = run.build_model(config, dataset)
+    made = run.build_model(config, dataset.input_shape, dataset.num_outputs)
     model: nn.Module = nn.Sequential(*cast(nn.Sequential, made.body), cast(nn.Module, made.head))
     lr, decay = config["optimizer"]["lr"], config["optimizer"]["weight_decay"]
     weights, biases = ([p for p in model.parameters() if (p.ndim >= 2) == is_weight] for is_weight in (True, False))

@@ -52,7 +52,7 @@ def test_a_missed_target_is_marked_and_no_failure(monkeypatch, capsys):
 
 
 def test_only(capsys):
-    assert benchmarks.main(["--only", "memory_*"]) == 0
+    assert benchmarks.main(["--quick", "--only", "memory_*"]) == 0
     printed = capsys.readouterr().out
     assert "memory_vocabulary" in printed and "step_digits" not in printed
     with pytest.raises(SystemExit) as end:
