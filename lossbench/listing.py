@@ -128,9 +128,10 @@ def _task_class(task: str) -> type:
 
 
 def _hosts(path: Path, task: type) -> bool:
-    from lossbench.objective import missing
+    from lossbench.objective import missing, unsuited
 
-    return not missing(load(path), task, also=("losses",) if "reweighting" in path.parts else ())
+    function, also = load(path), ("losses",) if "reweighting" in path.parts else ()
+    return not missing(function, task, also=also) and not unsuited(function, task)
 
 
 def _serves(path: Path, task: type) -> bool:

@@ -119,6 +119,7 @@ class Facts:
     num_outputs: int
     num_features: int
     device: torch.device
+    num_groups: int = 0  # 0 where the data set has no groups
 
 
 def name_of(function: Callable) -> str:
@@ -156,6 +157,26 @@ def missing(function: Callable, task: Any, batch: Sequence[str] | None = None, a
     return [name for name in contract.tensor_names(unwrap(function)) if name not in known]
 
 
+def unsuited(function: Callable, task: Any) -> str | None:
+    """Why a function cannot work with this task although all its tensors are there; None where it can.
+
+    A task with ``tokens`` has one target a token, [B, T]; a function whose annotations say [B] reads one an example.
+    """
+    if not getattr(task, "tokens", False):
+        return None
+    from lossbench import vocabulary
+
+    parameters = contract.signature(unwrap(function))
+    for word in contract.tensor_names(unwrap(function)):
+        if not hasattr(vocabulary, word):
+            continue
+        usual = getattr(contract.return_annotation(getattr(vocabulary, word)), "dim_str", "")
+        own = getattr(parameters[word].annotation, "dim_str", "")
+        if usual.startswith("*b") and own and not own.startswith(("*b", "B T")):
+            return f"takes '{word}' once an example, [{own}], and this task has it once a token"
+    return None
+
+
 class Objective:
     """The pure objective of a run.
 
@@ -185,6 +206,9 @@ class Objective:
             also = ("losses",) if place in self.reweightings else ()
             for name in missing(function, task, self.batch_names, also):
                 raise UsageError(self._explain(name_of(function), name))
+            if reason := unsuited(function, task):
+                kind = snake_case(type(task).__name__)
+                raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose one that is defined per token.")
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
         self.needs_progress = any("progress" in names for names in self.wanted)
         self.has_state = any("state" in names for names in self.wanted)
@@ -401,12 +425,13 @@ def adds_over_micro_batches(
     """
     from lossbench import vocabulary
 
-    draw = torch.randn(batch_size, generator=Generator().manual_seed(0))
+    tokens = getattr(objective.task, "tokens", False)
+    draw = torch.randn((batch_size, 3) if tokens else batch_size, generator=Generator().manual_seed(0))
     whole, pieces = objective.reduction(draw), [objective.reduction(part) for part in draw.chunk(parts)]
     if not _adds(whole[0], [p[0] for p in pieces]) or whole[1] != sum(p[1] for p in pieces):
         return f"reduction={name_of(objective.reduction)}"
     B = 6 if num_outputs != 6 else 12  # the axis of examples is told by its size
-    sizes = vocabulary.Sizes(B=B, C=num_outputs, N=2 * B + 1, D=B - 1, X=B + 2)
+    sizes = vocabulary.Sizes(B=B, C=num_outputs, N=2 * B + 1, D=B - 1, X=B + 2, T=B + 3, tokens=tokens)
     first_shape = None
     for place, (function, name, wanted) in enumerate(
         zip(objective.functions, objective.names, objective.wanted, strict=True)
@@ -420,7 +445,7 @@ def adds_over_micro_batches(
             function = partial(function.func, **own)
         generator = Generator().manual_seed(0)
         tensors = {word: getattr(vocabulary, word)(sizes, generator) for word in wanted}
-        facts = Facts(sizes.N, sizes.C, sizes.D, torch.device("cpu"))
+        facts = Facts(sizes.N, sizes.C, sizes.D, torch.device("cpu"), sizes.G)
         params, state = objective.init(facts, generator)
         tensors |= {"params": params.get(name), "state": state.get(name)}
 

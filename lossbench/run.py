@@ -735,7 +735,8 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
             f"accumulation={config['accumulation']} does not go with {culprit}: its value on a batch is not the sum "
             "over its parts, so the result would differ from the big batch. Use accumulation=1."
         )
-    facts = Facts(len(dataset.train), dataset.num_outputs, cast(int, model.num_features), device)
+    num_features = cast(int, model.num_features)
+    facts = Facts(len(dataset.train), dataset.num_outputs, num_features, device, dataset.num_groups)
     params, state = objective.init(facts, seeds.generator(seed, "params"))
     loss_parameters = [nn.Parameter(t) for tensors_ in params.values() for t in tensors_.values()]
     leaves = iter(loss_parameters)
@@ -778,7 +779,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 def _selection(chosen: Mapping[str, Any], default: tuple[str, str]) -> tuple[str, str]:
     """(metric, direction): the task's, unless the config names another; the direction follows from the metric."""
-    from lossbench.results.comparing import higher_is_better
+    from lossbench.metrics import higher_is_better
 
     metric = chosen["metric"] or default[0]
     natural = default[1] if metric == default[0] else "higher" if higher_is_better(metric) else "lower"

@@ -98,13 +98,15 @@ class Source:
             split = self.splits[name]
             assert isinstance(split.inputs, Tensor)
             inputs = split.inputs.to(self.device)
-            if inputs.is_floating_point() or inputs.numel() * 4 <= STANDARDISE_ONCE_BELOW:
+            if inputs.dtype != torch.uint8 or inputs.numel() * 4 <= STANDARDISE_ONCE_BELOW:
                 inputs = self._standardise(inputs)
             labels = {key: value.to(self.device) for key, value in split.labels.items()}
             self.kept[name] = {"x": inputs, **labels, "ids": torch.arange(len(split), device=self.device)}
         return self.kept[name]
 
     def _standardise(self, inputs: Tensor) -> Tensor:
+        if _are_indices(inputs):
+            return inputs.long()
         inputs = inputs.float()
         if self.mean is not None:
             inputs = inputs - self.mean
@@ -112,7 +114,7 @@ class Source:
 
     def _ready(self, batch: Batch) -> Batch:
         """Images that were kept as uint8 become floats here."""
-        return batch if batch["x"].is_floating_point() else {**batch, "x": self._standardise(batch["x"])}
+        return batch if batch["x"].dtype != torch.uint8 else {**batch, "x": self._standardise(batch["x"])}
 
     def order(self, epoch: int) -> Tensor:
         """The training examples in the order of this epoch, [steps_per_epoch * batch_size]."""
@@ -200,6 +202,11 @@ class Source:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         for name, generator in self.generators.items():
             generator.set_state(state[name].cpu())
+
+
+def _are_indices(inputs: Tensor) -> bool:
+    """Whole numbers that are no bytes of an image: tokens."""
+    return not inputs.is_floating_point() and inputs.dtype != torch.uint8
 
 
 class _Examples(TorchDataset):

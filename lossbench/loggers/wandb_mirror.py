@@ -36,13 +36,13 @@ from lossbench.loggers.run_files import (
     was_uploaded,
     write_marker,
 )
+from lossbench.metrics import higher_is_better
 
 FINISHED = ("completed", "diverged")  # these are not run again, so such a record is never a leftover
 LIVE = 16  # runs followed at the same time; of more that train at once, the rest is mirrored when they end
 FAILURES = 4  # of wandb within WINDOW seconds, after which the mirror gives up
 WINDOW = 600.0
 HANG = 900  # seconds in one call to wandb, after which it will not come back
-LOWER_IS_BETTER = {"loss", "error", "nll", "brier", "ece", "mse", "rmse", "mae", "perplexity", "bits", "risk"}
 WARNING = "wandb mirror:"  # begins the one line on standard error
 # Of a surrounding wandb run or sweep; they would win over what a run of its own needs.
 FOREIGN = ("SERVICE", "RUN_ID", "RESUME", "NAME", "RUN_GROUP", "JOB_TYPE", "TAGS", "SWEEP_ID", "DIR")
@@ -133,7 +133,7 @@ def labels(config: Mapping[str, Any], group: str | None, tags: Sequence[str]) ->
 def best_of(metric: str) -> str:
     """Which value of a curve the summary keeps: 'min' of losses and errors, 'max' of everything else."""
     prefix, _, name = metric.partition("/")
-    return "min" if prefix == "train" or LOWER_IS_BETTER & set(name.split("_")) else "max"
+    return "min" if prefix == "train" or not higher_is_better(name) else "max"
 
 
 def extremes(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossbench.errors import UsageError, nearest
+from lossbench.metrics import higher_is_better
 from lossbench.results.statistics import (
     Comparison,
     Verdict,
@@ -30,19 +31,10 @@ from lossbench.results.tables import Table
 
 Record = Mapping[str, Any]
 
-LOWER_IS_BETTER = ("loss", "nll", "brier", "ece", "ece_equal_mass", "mse", "rmse", "mae", "ranking_loss",
-                   "label_ranking_loss", "coverage_error", "seconds", "error", "aurc", "fpr95", "gap", "flip_rate",
-                   "perplexity", "bits_per_byte")  # fmt: skip
 IGNORED = ("seed", "outputs", "logger", "checkpoint", "paper", "search", "retry", "fail_fast", "time_limit", "choices",
            "device", "threads", "dataset", "data")  # fmt: skip
 TUNABLE = ("optimizer", "schedule", "loss", "regularizer", "reweighting", "reduction", "augmentation", "clip_norm",
            "ema", "weight_decay_on_all", "precision", "head")  # fmt: skip
-
-
-def higher_is_better(metric: str) -> bool:
-    """By the metric's name: losses and errors are better when lower, all else when higher."""
-    name = metric.rsplit("/", 1)[-1]
-    return not any(name == lower or name.endswith(f"_{lower}") for lower in LOWER_IS_BETTER)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -182,8 +182,10 @@ def _hosted(base: Composed, overrides: Sequence[Swept], skipped: dict[str, str])
         also = ("losses",) if group == "reweighting" else ()
         reason = _lacking(entry["_target_"], config["task"]["_target_"], config, also)
         if reason is not None:
+            task = base.choices["task"]
+            what = f", which task={task} does not provide" if reason.startswith("needs") else f" (task={task})"
             raise UsageError(
-                f"{group}={name} {reason}, which task={base.choices['task']} does not provide. Choose another {group}, "
+                f"{group}={name} {reason}{what}. Choose another {group}, "
                 f"a data set of another task, or loss=all for every loss that this task can host."
             )
     return True
@@ -191,7 +193,7 @@ def _hosted(base: Composed, overrides: Sequence[Swept], skipped: dict[str, str])
 
 def _lacking(function: str, task: str, config: Mapping[str, Any], also: tuple[str, ...] = ()) -> str | None:
     if not _missing(function, task, also):
-        return None
+        return _unsuited(function, task)
     try:
         split = load_dataset(config).train
     except Exception:  # the run that needs it will say what is wrong
@@ -200,7 +202,7 @@ def _lacking(function: str, task: str, config: Mapping[str, Any], also: tuple[st
 
     # A data set may have more than its task asks for.
     lacking = missing(_object(function), _object(task), ("x", *split.labels, "ids"), also)
-    return f"needs {', '.join(lacking)}" if lacking else None
+    return f"needs {', '.join(lacking)}" if lacking else _unsuited(function, task)
 
 
 @cache
@@ -208,6 +210,13 @@ def _missing(function: str, task: str, also: tuple[str, ...]) -> tuple[str, ...]
     from lossbench.objective import missing
 
     return tuple(missing(_object(function), _object(task), None, also))
+
+
+@cache
+def _unsuited(function: str, task: str) -> str | None:
+    from lossbench.objective import unsuited
+
+    return unsuited(_object(function), _object(task))
 
 
 def _object(target: str) -> Any:

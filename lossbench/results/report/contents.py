@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lossbench.errors import UsageError
+from lossbench.metrics import higher_is_better
 from lossbench.results import collect, comparing, record, statistics
 from lossbench.results.comparing import DatasetComparison, Record
 from lossbench.results.tables import Cell, Table, number_texts
@@ -244,7 +245,7 @@ def _metrics(records: Sequence[Record]) -> list[str]:
 
 
 def _higher(question: Question, metric: str) -> bool:
-    return comparing.higher_is_better(metric) if question.higher is None else question.higher
+    return higher_is_better(metric) if question.higher is None else question.higher
 
 
 def _styles(compared: Sequence[tuple[str, Sequence[DatasetComparison]]], question: Question) -> dict[str, int]:
