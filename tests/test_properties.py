@@ -22,6 +22,7 @@ EXEMPT: dict[tuple[str, str], str] = {
     ): "bounded by clip for negatives: a certain one is taken for a wrong label, as the paper wants",
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
     ("comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
+    ("correctness_aware", "signal"): "bounded: the softmax saturates where the model is confident",
     ("decoupled_softmax", "signal"): "an example without a positive label says nothing: its loss is 0",
     **{
         (name, "independence"): "contrastive: the other examples of the batch are its negatives"
