@@ -21,6 +21,7 @@ from lossbench.errors import UsageError
 
 NETWORK = ("body", "head", "forward", "model_parameters")
 ENGINE = (*NETWORK, "progress", "params", "state")
+METRICS = ("metrics", "test_metrics")  # the public methods of a task that provide no tensor
 
 
 class Step(NamedTuple):
@@ -141,7 +142,7 @@ def provided(task: Any) -> dict[str, Callable]:
     return {
         name: getattr(task, name)
         for name in dir(task)
-        if not name.startswith("_") and name != "metrics" and inspect.isfunction(inspect.getattr_static(task, name))
+        if not name.startswith("_") and name not in METRICS and inspect.isfunction(inspect.getattr_static(task, name))
     }
 
 

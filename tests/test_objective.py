@@ -71,11 +71,9 @@ def objective(loss, *regularizers, reduction=mean, task=None, names=None) -> Obj
 def test_missing_tensor_names_loss_tensor_task_and_who_has_it():
     with pytest.raises(UsageError) as error:
         objective(distillation)
-    assert str(error.value) == (
-        "'distillation' needs the tensor 'teacher_logits', which task 'classification' does not provide. "
-        "Use task=distillation."
-    )
-    with pytest.raises(UsageError, match=r"'mean_squared_error' needs .*'predictions'.* Use task=regression\."):
+    needs = "'distillation' needs the tensor 'teacher_logits', which task 'classification' does not provide. "
+    assert str(error.value).startswith(f"{needs}Use task=distillation")
+    with pytest.raises(UsageError, match=r"'mean_squared_error' needs .*'predictions'.* Use .*task=regression"):
         objective(mean_squared_error)
     with pytest.raises(UsageError, match=r"'brier' needs the tensor 'logits', which task 'regression' does not"):
         objective(brier, task=Regression(data(), CPU))

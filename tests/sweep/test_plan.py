@@ -10,6 +10,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 
 from lossbench import cli, hydra_configs, run
+from lossbench.composing import references
 from lossbench.errors import UsageError
 from lossbench.locations import config_files
 from lossbench.sweep import plan as plans
@@ -194,9 +195,9 @@ def test_interpolations_follow_what_is_swept():
 
 def test_references():
     config = {"a": "${b.c}", "b": {"c": 1, "d": "${.c}", "e": {"f": "x-${..c}-${a}"}}, "p": "${oc.env:HOME,here}"}
-    assert plans.references(config) == {"b.c", "a"}
-    assert plans.references({"a": "${b.${c}}"}) == {"c", None}  # could be anything
-    assert plans.references({"a": ["${b}"]}) == {"b"}
+    assert references(config) == {"b.c", "a"}
+    assert references({"a": "${b.${c}}"}) == {"c", None}  # could be anything
+    assert references({"a": ["${b}"]}) == {"b"}
 
 
 def test_composed_once_per_combination_of_groups_at_most():

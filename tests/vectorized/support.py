@@ -89,7 +89,9 @@ def assert_same(stacked: Prepared, single: Prepared, rtol: float) -> None:
             if wanted[key] is None:
                 assert row[key] is None, (name, key)
             else:
-                assert row[key] == pytest.approx(wanted[key], rel=rtol, abs=rtol / 10), (name, key)
+                # Two neighbours in the ranking by confidence may change places within the rounding: a step of the AURC.
+                hair = rtol if "aurc" in key else rtol / 10
+                assert row[key] == pytest.approx(wanted[key], rel=rtol, abs=hair), (name, key)
     if single.record["status"] != "completed":
         return
     expected, found = weights(single), weights(stacked)
