@@ -77,6 +77,11 @@ def attributes(sizes: Sizes, generator: Generator) -> Float[Tensor, "B A"]:
     return (torch.rand((sizes.B, sizes.A), generator=generator, dtype=torch.float64) < 0.5).double()
 
 
+def anomalies(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
+    """True where an element is known to be an anomaly: it does not belong to what the data set is about."""
+    return torch.rand(sizes.b, generator=generator) < 0.3
+
+
 def labels(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
     """Label indicators in [0, 1]: multi-hot for multi-label data, one-hot for single-label data."""
     return (torch.rand((*sizes.b, sizes.C), generator=generator, dtype=torch.float64) < 0.4).double()
@@ -179,6 +184,42 @@ def latent_mean(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
 def latent_scale(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
     """Standard deviations of the Gaussian that a stochastic encoder maps the input to, > 0, one for each axis."""
     return _normal((sizes.B, sizes.D), generator).exp()
+
+
+def log_normalizer(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """log sum_c exp(logits_c), in nats."""
+    return _normal(sizes.b, generator)
+
+
+def target_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Log-probability of the target, <= 0."""
+    return -_normal(sizes.b, generator).abs()
+
+
+def confidence(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Probability of the likeliest class, in [1 / C, 1]."""
+    return 1 / sizes.C + (1 - 1 / sizes.C) * torch.rand(sizes.b, generator=generator, dtype=torch.float64)
+
+
+def correct(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
+    """Whether the likeliest class is the target."""
+    return torch.rand(sizes.b, generator=generator) < 0.5
+
+
+def predictive_entropy(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Entropy of the model's distribution over the classes, in nats, >= 0."""
+    return _normal(sizes.b, generator).abs()
+
+
+def head_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
+    """Weight of the model's head, one linear layer without bias: before any softcap, logits are features times its
+    transpose. For losses that never form the logits of all tokens."""
+    return _normal((sizes.C, sizes.D), generator)
+
+
+def softcap(sizes: Sizes, generator: Generator) -> Float[Tensor, ""] | None:
+    """The bound of the logits, softcap tanh(./softcap), of a task that has one; None: they have none."""
+    return 20 + torch.rand((), generator=generator, dtype=torch.float64)
 
 
 def forward(sizes: Sizes, generator: Generator) -> Callable[[Tensor], Tensor]:

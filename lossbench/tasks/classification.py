@@ -1,13 +1,15 @@
 """Classification: one class per example.
 
 Batch       x [B, ...], targets [B] class indices, ids [B]
-            where the data set has them: groups [B] group indices, attributes [B, A] that the groups combine
+            where the data set has them: groups [B] group indices, attributes [B, A] that the groups combine,
+            anomalies [B] whether the target is not what belongs to the input
 Metrics     accuracy, top-5 accuracy, negative log-likelihood, Brier score, calibration error (equal width and equal
             mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py. The
             tail of the losses: lossbench/metrics/tail.py. What it is worth to abstain: lossbench/metrics/selective.py.
             Of an imbalanced training set, head, medium and tail classes: lossbench/metrics/long_tail.py.
             With groups: lossbench/metrics/groups.py. At the end, fitted on validation: temperature scaling and
-            conformal prediction sets, lossbench/metrics/calibration.py
+            conformal prediction sets, lossbench/metrics/calibration.py. With anomalies, how well -log p of the target
+            finds them; at the end, against the split of outliers and on further splits, lossbench/metrics/outliers.py
 """
 
 from collections.abc import Callable, Mapping
@@ -44,9 +46,12 @@ class Classification(SupervisedTask):
     def group_counts(self, groups: Tensor) -> Tensor:  # groups: so that a data set without them is refused
         return self._group_counts
 
-    def metrics(self, logits: Tensor, targets: Tensor, groups: Tensor | None = None) -> dict[str, Tensor]:
+    def metrics(
+        self, logits: Tensor, targets: Tensor, groups: Tensor | None = None, anomalies: Tensor | None = None
+    ) -> dict[str, Tensor]:
         from lossbench.metrics.classification import classification_metrics
         from lossbench.metrics.groups import group_metrics
+        from lossbench.metrics.outliers import target_anomaly_metrics
         from lossbench.metrics.selective import selective_metrics
         from lossbench.metrics.tail import tail_metrics
 
@@ -54,13 +59,16 @@ class Classification(SupervisedTask):
         values |= selective_metrics(logits, targets)
         if self._imbalanced:
             values |= long_tail_metrics(logits, targets, self._class_counts)
+        if anomalies is not None:
+            values |= target_anomaly_metrics(logits, targets, anomalies)
         return values if groups is None else {**values, **group_metrics(logits, targets, groups, self._num_groups)}
 
     def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         from lossbench.metrics.calibration import calibration_metrics
+        from lossbench.metrics.outliers import outlier_and_shift_metrics
 
         fitted_on = splits["validation"]["logits"], splits["validation"]["targets"]
-        values: dict[str, Tensor] = {}
+        values = outlier_and_shift_metrics(splits, self._class_counts)
         for name, split in splits.items():
             if name != "validation" and "logits" in split and "targets" in split:
                 prefix = "" if name == "test" else f"{name}/"

@@ -5,7 +5,7 @@ kinds        which of these; s is the severity, and the range of the inputs is s
              impulse_noise    a share of 0.03, 0.06, 0.09, 0.17, 0.27 of the numbers becomes 0 or 1
              contrast         (x - mean of its channel) times 0.4, 0.3, 0.2, 0.1, 0.05, plus that mean
              brightness       plus 0.1, 0.2, 0.3, 0.4, 0.5
-             blur             Gaussian of deviation 2, 4, 6, 8, 10 % of the image's side
+             blur             Gaussian of deviation 4, 6, 8, 10, 12 % of the image's side
              rotation         by 15, 30, 45, 60, 75 degrees, the corners filled with the least value
 severities   of 1 to 5
 Adds         extra["corrupted_<kind>_<severity>"] with the labels of the test split; all other splits stay as they are.
@@ -80,7 +80,7 @@ def _brightness(x: Tensor, level: int, generator: Generator) -> Tensor:
 
 def _blur(x: Tensor, level: int, generator: Generator) -> Tensor:
     for axis in (-2, -1):
-        sigma = (0.02, 0.04, 0.06, 0.08, 0.1)[level] * x.shape[axis]
+        sigma = (0.04, 0.06, 0.08, 0.1, 0.12)[level] * x.shape[axis]
         radius = math.ceil(4 * sigma)
         places = torch.arange(-radius, radius + 1)
         weights = torch.exp(-0.5 * (places / sigma).square())

@@ -25,6 +25,7 @@ BATCH = {
     "second_x",
     "ids",
     "targets",
+    "anomalies",
     "labels",
     "regression_targets",
     "mask",
