@@ -60,3 +60,16 @@ def one_hot(targets: Int[Tensor, "*b"], num_classes: int, dtype: torch.dtype = t
 def kl_divergence(log_p: Float[Tensor, "*b C"], log_q: Float[Tensor, "*b C"]) -> Float[Tensor, "*b"]:
     """KL(p || q) = sum_c p_c (log p_c - log q_c) from log-probabilities; a class whose p_c underflows adds 0."""
     return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def simplex_threshold(scores: Float[Tensor, "*b C"]) -> Float[Tensor, "*b 1"]:
+    """The tau for which max(scores - tau, 0) sums to 1: the Euclidean projection onto the probability simplex.
+
+    With the scores in descending order, k is the last for which 1 + k z_(k) > z_(1) + ... + z_(k), and tau is
+    (z_(1) + ... + z_(k) - 1) / k (Martins and Astudillo 2016, arXiv:1602.02068, proposition 1).
+    """
+    ordered = scores.sort(-1, descending=True).values
+    sums = ordered.cumsum(-1)
+    places = torch.arange(1, scores.shape[-1] + 1, device=scores.device)
+    k = (1 + places * ordered > sums).sum(-1, keepdim=True)
+    return (sums.gather(-1, k - 1) - 1) / k

@@ -23,14 +23,18 @@ EXEMPT: dict[tuple[str, str], str] = {
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
     ("comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
     ("correctness_aware", "signal"): "bounded: the softmax saturates where the model is confident",
-    ("decoupled_softmax", "signal"): "an example without a positive label says nothing: its loss is 0",
+    ("dice", "signal"): "bounded: the sigmoid saturates where a score is confident",
+    **{
+        (name, "signal"): "an example without a positive label says nothing: its loss is 0"
+        for name in ("decoupled_softmax", "multilabel_softmax", "sparsemax")
+    },
     **{
         (name, "independence"): "contrastive: the other examples of the batch are its negatives"
-        for name in ("info_nce", "nt_xent")
+        for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
     **{
         (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
-        for name in ("info_nce", "nt_xent")
+        for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
 }
