@@ -215,9 +215,11 @@ class Objective:
         self.has_state = any("state" in names for names in self.wanted)
         everything = [name for names in self.wanted for name in names if name != "losses"]
         everything += ["mask"] if self.masked else []
-        self.plan, self.draws, self.depends = self._resolve(everything)
+        self.plan, self.draws, self.depends = self._resolve(everything, self.batch_names)
 
-    def _resolve(self, names: Sequence[str]) -> tuple[list[Step], list[Step], dict[str, set[str]]]:
+    def _resolve(
+        self, names: Sequence[str], batch_names: Sequence[str]
+    ) -> tuple[list[Step], list[Step], dict[str, set[str]]]:
         """What to compute, in order, so that the named tensors are there: (pure methods, random draws outside the
         objective, and for each computed tensor all that it depends on)."""
         methods = provided(self.task)
@@ -226,7 +228,7 @@ class Objective:
         depends: dict[str, set[str]] = {}
 
         def visit(name: str) -> None:
-            if name in depends or name in ENGINE or name in self.batch_names:
+            if name in depends or name in ENGINE or name in batch_names:
                 return
             if name not in methods:
                 raise UsageError(self._explain(snake_case(type(self.task).__name__), name))
@@ -257,9 +259,14 @@ class Objective:
         """Whether a batch with these names has everything that the task's metrics cannot do without."""
         return set(contract.required(self.task.metrics)) <= set(self.observable(batch_names))
 
-    def observer(self, names: Sequence[str]) -> Callable[[Network, Mapping[str, Any]], dict[str, Any]]:
-        """A function of (network, batch) that computes just the named tensors; for metrics."""
-        pure, _, _ = self._resolve(names)
+    def observer(
+        self, names: Sequence[str], batch_names: Sequence[str] | None = None
+    ) -> Callable[[Network, Mapping[str, Any]], dict[str, Any]]:
+        """A function of (network, batch) that computes just the named tensors; for metrics.
+
+        batch_names    what such a batch has, where it is not what a training batch has
+        """
+        pure, _, _ = self._resolve(names, self.batch_names if batch_names is None else batch_names)
 
         def observe(network: Network, batch: Mapping[str, Any]) -> dict[str, Any]:
             values = {**batch, **network._asdict()}

@@ -188,12 +188,15 @@ class Trainer:
         if self.settings.accumulation == 1:
             evaluation = self._evaluate_objective(batch, total_steps)
             loss = evaluation.loss
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            self._backward(loss)
         else:
             evaluation, loss = self._accumulate(batch, total_steps)
         self.new_state = evaluation.state
         self.meter.add(evaluation, loss)
         return loss
+
+    def _backward(self, loss: Tensor) -> None:
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
     def _accumulate(self, batch: dict[str, Tensor], total_steps: int) -> tuple[Evaluation, Tensor]:
         """Micro-batches whose summed gradient equals the big batch's: totals add, and one division at the end."""
@@ -206,7 +209,7 @@ class Trainer:
             evaluation = self._evaluate_objective(part, total_steps)
             # Divided by the batch size so that a scaled half-precision gradient stays in its usual range.
             share = evaluation.total / size
-            (share if self.scaler is None else self.scaler.scale(share)).backward()
+            self._backward(share)
             totals.append(evaluation.total.detach())
             count = count + evaluation.count
             terms = {name: value + terms.get(name, 0.0) for name, value in evaluation.terms.items()}
@@ -372,7 +375,8 @@ class Trainer:
     def collect(self, split: str) -> dict[str, Tensor]:
         """The tensors that the task's metrics name, of a whole split, as far as it leads to them."""
         collected = Collected(len(self.source.splits[split]))
-        observe = self.objective.observer(self.objective.observable(self.source.names(split)))
+        given = self.source.names(split)
+        observe = self.objective.observer(self.objective.observable(given), given)
         self.model.eval()
         with torch.no_grad():
             for batch in self.source.evaluation(split):

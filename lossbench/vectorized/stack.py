@@ -521,7 +521,8 @@ class Stack:
     def _collect(self, split: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors that the task's metrics name, of a whole split, [rows, N, ...]."""
         objective, source = self.members[0].objective, self.members[0].source
-        observe = objective.observer(objective.observable(source.names(split)))
+        given = source.names(split)
+        observe = objective.observer(objective.observable(given), given)
         parameters = {name: weights[name] for name in self.parameters}
         buffers = {name: weights[name] for name in self.buffers}
 
