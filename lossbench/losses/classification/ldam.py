@@ -10,8 +10,8 @@ Returns   [*] loss per example
 Numerics  log-softmax
 Paper     Cao et al. 2019, arXiv:1906.07413; max_margin = 0.5 and scale = 30 are those of its code. Deferred reweighting
           (DRW) is reweighting=[class_balanced] with start = 0.8 and normalization=examples
-Differs   the paper multiplies cosines by s in the loss; here the head does, so that evaluation sees the same logits, and
-          the loss multiplies the margin alone: the same value
+Differs   the paper multiplies cosines by s in the loss; here the head does, so that evaluation sees the same logits;
+          the loss multiplies the margin alone, which is the same
 """
 
 from typing import Annotated
