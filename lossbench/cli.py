@@ -191,6 +191,8 @@ def train_prepared(prepared: "Prepared") -> int:
         finally:
             terminal.close()
     say(summary(record))
+    if prepared.config["profile"]:
+        say((prepared.folder / "profile.txt").read_text())
     return 0 if record["status"] == "completed" else 1
 
 

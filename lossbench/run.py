@@ -34,7 +34,8 @@ from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
 GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
 LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
-NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit")
+NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit",
+                "profile")  # fmt: skip
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
@@ -110,6 +111,7 @@ def root_settings(
     retry: Literal["failed"] | None,
     fail_fast: Annotated[int, Ge(1)] | None,
     time_limit: Annotated[float, Gt(0)] | None,
+    profile: bool,
 ) -> None:
     """The keys at the root of the config, their types and ranges."""
 
@@ -564,7 +566,12 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         trainer = Trainer(
             run=prepared.run, folder=folder, report=report, progress=watcher.progress, stop=stop, **training
         )
-        outcome = trainer.fit(resume)
+        if config["profile"]:
+            from lossbench import profiling
+
+            outcome = profiling.fit(trainer, resume)
+        else:
+            outcome = trainer.fit(resume)
     except Interrupted:
         raise
     except UsageError:
