@@ -327,6 +327,21 @@ def example_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     return _normal((sizes.B,), generator)
 
 
+def mixing_partners(sizes: Sizes, generator: Generator) -> Int[Tensor, "B S"]:
+    """Place in the batch of the input that each is mixed with, for S mixes of it."""
+    return torch.randint(sizes.B, (sizes.B, sizes.S), generator=generator)
+
+
+def mixing_weights(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
+    """Weight of the partner in each mix, in [0, 1]."""
+    return torch.rand((sizes.B, sizes.S), generator=generator, dtype=torch.float64)
+
+
+def mixed_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S ..."]:
+    """S mixes of each input with other inputs of the batch."""
+    return _normal((sizes.B, sizes.S, sizes.X), generator)
+
+
 def mixing_coefficients(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
     """Largest entry of the label of each mix, in [1/2, 1]: 1 where both inputs are of one class."""
     return 0.5 + torch.rand((sizes.B, sizes.S), generator=generator, dtype=torch.float64) / 2
