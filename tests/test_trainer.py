@@ -408,7 +408,8 @@ def test_best_by_validation_and_test_read_once(tmp_path):
     built.source.evaluation = lambda name: read.append(name) or evaluation(name)
     built.report = lambda row: kept.append((row, weights(built.model)))
     outcome = built.fit()
-    assert read == ["validation"] * 10 + ["test"]
+    # Validation once more, with the chosen weights: what is fitted on it, such as a temperature, is measured on test.
+    assert read == ["validation"] * 10 + ["test", "validation"]
     scores = [row["validation/accuracy"] for row, _ in kept]
     chosen, best = kept[scores.index(max(scores))]  # the first of equals
     assert outcome.best["step"] == chosen["step"] and identical(weights(built.model), best)
@@ -807,3 +808,43 @@ def test_resume_on_cuda(tmp_path):
         torch.use_deterministic_algorithms(False)
     for a, b in zip(weights(reference.model), weights(built.model), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+# --- what is measured at the end -----------------------------------------------------------------------------------
+
+
+def test_further_splits_and_metrics_across_splits(tmp_path):
+    """A split with labels is measured as test is; one without gives its outputs to the metrics across splits."""
+    built = trainer(tmp_path, "optimizer=sgd", "budget.steps=6", "evaluation.steps=3")
+    test = built.source.splits["test"]
+    built.source.splits["shifted"] = Split(test.inputs + 3, test.labels)
+    built.source.splits["unlabelled"] = Split(test.inputs[:7], {})
+    task, seen = built.objective.task, {}
+
+    def across(splits):
+        seen.update(splits)
+        return {"mean_logit_of_unlabelled": splits["unlabelled"]["logits"].mean()}
+
+    task.test_metrics = across
+    best = built.fit().best
+    assert seen.keys() == {"validation", "test", "shifted", "unlabelled"}
+    assert seen["unlabelled"].keys() == {"logits"} and {"logits", "targets"} <= seen["validation"].keys()
+    assert best["test/mean_logit_of_unlabelled"] == pytest.approx(seen["unlabelled"]["logits"].mean().item())
+    assert best["test/shifted/accuracy"] == classification_metrics(**_named(seen["shifted"]))["accuracy"].item()
+    assert not any(key.startswith("test/unlabelled/") for key in best)
+    assert len(seen["unlabelled"]["logits"]) == 7 and "shifted/accuracy" not in str(built.best)
+
+
+def _named(tensors: dict) -> dict:
+    return {name: tensors[name] for name in ("logits", "targets")}
+
+
+def test_a_head_takes_the_place_of_the_models_own(tmp_path):
+    """The body's initial weights are those without it; the whole run goes on with the new head, and is loaded so."""
+    own, other = (trainer(tmp_path, f"head={name}", "budget.steps=3") for name in ("own", "cosine_classifier"))
+    assert identical(weights(own.model.body), weights(other.model.body))
+    assert type(other.model.head) is not type(own.model.head)
+    ready = prepared(tmp_path, "head=cosine_classifier", "budget.steps=3")
+    run.execute(ready)
+    loaded = run.load_model(ready.folder)
+    assert type(loaded.head) is type(other.model.head) and ready.config["choices"]["head"] == "cosine_classifier"
