@@ -27,6 +27,7 @@ from annotated_types import Interval, Len
 from torch import Generator, Tensor
 
 from lossbench.datasets.dataset import Dataset, Split
+from lossbench.datasets.rotation import rotated
 from lossbench.errors import UsageError
 from lossbench.variants.variant import as_bytes, in_memory, value_range
 
@@ -94,17 +95,6 @@ def _blur(x: Tensor, level: int, generator: Generator) -> Tensor:
 
 def _rotation(x: Tensor, level: int, generator: Generator) -> Tensor:
     return rotated(x, (15.0, 30.0, 45.0, 60.0, 75.0)[level])
-
-
-def rotated(images: Tensor, degrees: float) -> Tensor:
-    """The images [n, channels, height, width], turned counter-clockwise about their middle (bilinear, 0 outside)."""
-    height, width = images.shape[-2:]
-    angle = math.radians(degrees)
-    cos, sin, ratio = math.cos(angle), math.sin(angle), height / width
-    # Coordinates run from -1 to 1 on both axes: the ratio keeps the angle right where the image is no square.
-    matrix = torch.tensor([[cos, -sin * ratio, 0.0], [sin / ratio, cos, 0.0]]).expand(len(images), -1, -1)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 CORRUPTIONS: dict[str, Callable[[Tensor, int, Generator], Tensor]] = {

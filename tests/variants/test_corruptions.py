@@ -5,8 +5,9 @@ import torch
 from scipy import ndimage
 
 from lossbench.datasets.dataset import Dataset, Split
+from lossbench.datasets.rotation import rotated
 from lossbench.errors import UsageError
-from lossbench.variants.corruptions import CORRUPTIONS, corruptions, rotated
+from lossbench.variants.corruptions import CORRUPTIONS, corruptions
 from tests.variants.support import generator, regression
 
 EVERY = list(CORRUPTIONS)
