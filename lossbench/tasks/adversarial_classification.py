@@ -19,7 +19,7 @@ Metrics     as in classification, of the inputs as they are, plus robust_accurac
             for ordinary training, where it may be 0 everywhere, selection.metric=accuracy is the better choice
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -132,12 +132,26 @@ class AdversarialClassification(Classification):
         )
 
     def metrics(  # type: ignore[override]  # its signature names what it needs
-        self, clean_logits: Tensor, targets: Tensor, attacked_logits: Tensor
+        self,
+        clean_logits: Tensor,
+        targets: Tensor,
+        attacked_logits: Tensor,
+        groups: Tensor | None = None,
+        anomalies: Tensor | None = None,
     ) -> dict[str, Tensor]:
         from lossbench.metrics.robustness import robustness_metrics
 
-        clean = super().metrics(clean_logits, targets)
+        clean = super().metrics(clean_logits, targets, groups, anomalies)
         return {**clean, **robustness_metrics(clean_logits, attacked_logits, targets)}
+
+    def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Those of classification, of the inputs as they are."""
+        return super().test_metrics(
+            {
+                name: {"logits" if word == "clean_logits" else word: tensor for word, tensor in split.items()}
+                for name, split in splits.items()
+            }
+        )
 
 
 def _precise(logits: Tensor) -> Tensor:
