@@ -82,6 +82,12 @@ def anomalies(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
     return torch.rand(sizes.b, generator=generator) < 0.3
 
 
+def counterfactual_inputs(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """The inputs as they would be had the protected attribute been the other, as the data set has them: not yet
+    standardised. A loss names ``counterfactual_logits``."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
 def labels(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
     """Label indicators in [0, 1]: multi-hot for multi-label data, one-hot for single-label data."""
     return (torch.rand((*sizes.b, sizes.C), generator=generator, dtype=torch.float64) < 0.4).double()
@@ -129,6 +135,11 @@ def embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
 def second_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
     """Output of the head for the second view."""
     return _normal((sizes.B, sizes.D), generator)
+
+
+def counterfactual_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits of the same examples had their protected attribute been the other; with gradient."""
+    return _normal((sizes.B, sizes.C), generator)
 
 
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:

@@ -37,6 +37,10 @@ EXEMPT: dict[tuple[str, str], str] = {
         for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
+    **{
+        ("counterfactual_constraint", name): "its multiplier follows the mean of the batch that it multiplies"
+        for name in ("independence", "masked")
+    },
 }
 
 LOSSES = methods("losses")

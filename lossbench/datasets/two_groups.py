@@ -10,7 +10,8 @@ s -> y -> merits and s -> proxies are the only arrows. x does not have s, but it
 classifier of y treats the groups differently where their prevalences differ. With an angle, merit shows in another way
 in each group, and a model with one direction for both must choose.
 
-Task      classification: 2 classes, 2 groups; attributes [n, 1] is s
+Task      classification: 2 classes, 2 groups; attributes [n, 1] is s; counterfactual_inputs [n, 8] is x with the
+          proxies of the other s, and everything else, y and all noise, as it is
 Source    lossbench's own
 Licence   made here
 Inputs    [8]
@@ -59,7 +60,10 @@ def two_groups(
         means[:, :2] = class_distance / 2 * (2 * y - 1)[:, None] * directions[s]
         means[:, 2:4] = proxy_distance / 2 * (2 * s - 1)[:, None]
         inputs = means + torch.randn(means.shape, generator=generator)
-        return Split(inputs, {"targets": y, "groups": s, "attributes": s[:, None].float()})
+        other = inputs.clone()
+        other[:, 2:4] -= proxy_distance * (2 * s - 1)[:, None]
+        attributes = s[:, None].float()
+        return Split(inputs, {"targets": y, "groups": s, "attributes": attributes, "counterfactual_inputs": other})
 
     train, validation, test = draw(num_examples - 2 * held_out), draw(held_out), draw(held_out)
     mean, std = mean_and_std(train.inputs)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lossbench.metrics.ranking import blocks, mean_where, nan_unless, precise
+from lossbench.ops import kl_divergence
 
 
 def group_metrics(
@@ -37,6 +38,16 @@ def group_metrics(
         of_groups = auroc_by_group(scores, targets == 1, groups, num_groups)
         values |= {"worst_group_auroc": lowest(of_groups), "group_auroc_gap": spread(of_groups)}
     return nan_unless(logits.isfinite().all(), values)
+
+
+def counterfactual_metrics(
+    logits: Float[Tensor, "N C"], counterfactual_logits: Float[Tensor, "N C"]
+) -> dict[str, Float[Tensor, ""]]:
+    """How much predictions depend on the protected attribute: counterfactual_divergence, the mean over the examples of
+    KL(p || p'), where p' is what is predicted had the attribute been the other; 0 is counterfactual fairness."""
+    log_p, log_other = (precise(z).log_softmax(-1) for z in (logits, counterfactual_logits))
+    finite = logits.isfinite().all() & counterfactual_logits.isfinite().all()
+    return nan_unless(finite, {"counterfactual_divergence": kl_divergence(log_p, log_other).mean()})
 
 
 def confusion_by_group(

@@ -32,6 +32,7 @@ class Classification(SupervisedTask):
         self._class_counts = dataset.class_counts.to(device)
         self._num_groups = dataset.num_groups
         self._group_counts = dataset.group_counts.to(device)
+        self._mean, self._std = (None if t is None else t.to(device) for t in (dataset.mean, dataset.std))
         self._imbalanced = is_imbalanced(dataset.class_counts)
 
     def logits(self, head: Callable, features: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class Classification(SupervisedTask):
         self, logits: Tensor, targets: Tensor, groups: Tensor | None = None, anomalies: Tensor | None = None
     ) -> dict[str, Tensor]:
         from lossbench.metrics.classification import classification_metrics
-        from lossbench.metrics.groups import group_metrics
+        from lossbench.metrics.groups import counterfactual_metrics, group_metrics
         from lossbench.metrics.outliers import target_anomaly_metrics
         from lossbench.metrics.selective import selective_metrics
         from lossbench.metrics.tail import tail_metrics
@@ -61,7 +62,11 @@ class Classification(SupervisedTask):
             values |= long_tail_metrics(logits, targets, self._class_counts)
         if anomalies is not None:
             values |= target_anomaly_metrics(logits, targets, anomalies)
-        return values if groups is None else {**values, **group_metrics(logits, targets, groups, self._num_groups)}
+        if groups is not None:
+            values |= group_metrics(logits, targets, groups, self._num_groups)
+        if counterfactual_logits is not None:
+            values |= counterfactual_metrics(logits, counterfactual_logits)
+        return values
 
     def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         from lossbench.metrics.calibration import calibration_metrics

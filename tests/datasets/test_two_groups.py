@@ -40,3 +40,12 @@ def test_splits():
     dataset = two_groups(generator=generator(), num_examples=1000)
     assert [len(split) for split in splits(dataset)] == [600, 200, 200]
     assert dataset.num_groups == 2 and dataset.group_counts.sum() == 600
+
+
+def test_the_counterfactual_has_the_other_proxies_and_all_else():
+    split = large(proxy_distance=3.0).train
+    other, s = split.labels["counterfactual_inputs"], split.labels["groups"]
+    assert torch.equal(other[:, :2], split.inputs[:, :2]) and torch.equal(other[:, 4:], split.inputs[:, 4:])
+    torch.testing.assert_close(other[:, 2:4] - split.inputs[:, 2:4], (3.0 - 6.0 * s)[:, None].expand(-1, 2))
+    for group in (0, 1):  # in distribution, the proxies of the other group
+        assert other[s == group, 2:4].mean(0).tolist() == pytest.approx([1.5 - 3 * group] * 2, abs=0.06)

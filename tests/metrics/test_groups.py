@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
 
 from lossbench.metrics.collect import to_floats
-from lossbench.metrics.groups import group_metrics
+from lossbench.metrics.groups import counterfactual_metrics, group_metrics
 from tests.metrics.support import random
 
 
@@ -112,6 +113,17 @@ def test_hand():
     assert found["equalized_odds_gap"] == pytest.approx(1.0)  # true positives: all of group 0, none of group 1
     assert found["worst_group_auroc"] == pytest.approx(1 / 2)  # group 1 is tied; group 0: (1 + 1/2) / 2
     assert found["group_auroc_gap"] == pytest.approx(1 / 4)
+
+
+def test_counterfactual_divergence():  # scipy's relative entropy; none where nothing changes; by hand for one example
+    logits, other = random(50, 3), random(50, 3, seed=1)
+    expected = entropy(logits.double().softmax(-1).numpy(), other.double().softmax(-1).numpy(), axis=-1).mean()
+    assert counterfactual_metrics(logits, other)["counterfactual_divergence"].item() == pytest.approx(expected)
+    assert counterfactual_metrics(logits, logits)["counterfactual_divergence"].item() == 0
+    p, q = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
+    found = counterfactual_metrics(p, q)["counterfactual_divergence"].item()
+    assert found == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), abs=1e-6)
+    assert math.isnan(counterfactual_metrics(p, q * torch.inf)["counterfactual_divergence"])
 
 
 def test_broken_model_is_nan():
