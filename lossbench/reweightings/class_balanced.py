@@ -6,7 +6,7 @@ targets        [*] class indices            class_counts   [C] training examples
 progress       [] part of the training budget that is spent
 beta           in [0, 1): 0 is no reweighting; towards 1 it becomes inverse_frequency
 normalization  what the weights have mean 1 over. classes: their sum is C, as in the paper; the loss, and the steps, are
-               then smaller than without weights, because most examples are of large classes. examples: the mean over the
+               then smaller than without weights, as most examples are of large classes. examples: the mean over the
                training set is 1, what torch's cross_entropy with weights, a weighted mean, has in expectation
 start          in [0, 1]: part of the training budget without reweighting; 0 is reweighting from the beginning, 0.8 the
                deferred reweighting (DRW) of Cao et al. 2019, arXiv:1906.07413: epoch 160 of 200

@@ -4,8 +4,8 @@
 
 logits    [*, C] unnormalised scores s          targets   [*] class indices y
 k         >= 2: how many scores are kept; C or more is cross_entropy
-Returns   [*] loss per example, at most that of cross_entropy. Where y is not among the k largest it is still a loss, with
-          gradient -1 on s_y, but not the logarithm of a probability
+Returns   [*] loss per example, at most that of cross_entropy. Where y is not among the k largest it is still a loss,
+          with gradient -1 on s_y, but not the logarithm of a probability
 Numerics  log-sum-exp; the other classes get no gradient. Of equal scores at the k-th place, torch chooses
           which one is kept: the value does not depend on it, the gradient does
 Paper     Sun et al. 2021, arXiv:2112.12433; k = 10 is its choice
