@@ -47,8 +47,17 @@ class Classification(SupervisedTask):
     def group_counts(self, groups: Tensor) -> Tensor:  # groups: so that a data set without them is refused
         return self._group_counts
 
+    def counterfactual_logits(self, forward: Callable, counterfactual_inputs: Tensor) -> Tensor:
+        centred = counterfactual_inputs if self._mean is None else counterfactual_inputs - self._mean
+        return forward(centred if self._std is None else centred / self._std)
+
     def metrics(
-        self, logits: Tensor, targets: Tensor, groups: Tensor | None = None, anomalies: Tensor | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        groups: Tensor | None = None,
+        anomalies: Tensor | None = None,
+        counterfactual_logits: Tensor | None = None,
     ) -> dict[str, Tensor]:
         from lossbench.metrics.classification import classification_metrics
         from lossbench.metrics.groups import counterfactual_metrics, group_metrics
