@@ -282,7 +282,10 @@ def _with_junk(tree: Tree, where: Tensor) -> Tree:
         if tensor.shape[: where.ndim] == where.shape:
             there = where.reshape(where.shape + (1,) * (tensor.ndim - where.ndim))
             indices = {"targets": inputs.SIZES.C, "groups": inputs.SIZES.G}
-            other = (tensor + 1) % indices[word] if word in indices else -1e3 * tensor + 1
+            if tensor.dtype == torch.bool:
+                other = ~tensor
+            else:
+                other = (tensor + 1) % indices[word] if word in indices else -1e3 * tensor + 1
             replaced[word] = torch.where(there, other, tensor)
     return rebuilt(tree, replaced)
 
