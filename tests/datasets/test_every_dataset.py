@@ -63,6 +63,8 @@ def test_shapes_and_types(name):
                 assert values.dtype == torch.int64 and values.unique().tolist() == list(range(dataset.num_groups))
             elif word == "counterfactual_inputs":
                 assert values.dtype == split.inputs.dtype and values.shape == split.inputs.shape
+            elif word == "anomalies":
+                assert values.dtype == torch.bool and values.shape == (len(split),)
             elif word == "attributes":
                 assert values.dtype == torch.float32 and values.ndim == 2
             else:
