@@ -1,6 +1,7 @@
 """Numerics that several losses share. Every function is differentiable, vmappable and safe in its limits."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +18,13 @@ def stopgrad(tensor: Tensor) -> Tensor:
 def true_class_log_p(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """log softmax(logits)[targets], the log-probability of the true class."""
     return logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+def margin(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """How far the true class leads: logits[y] - max_{c != y} logits[c]. Of two classes, y f(x) with f their difference."""
+    true = targets.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
+    best_other = logits.masked_fill(true, -torch.inf).amax(-1)
+    return logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - best_other
 
 
 def log1mexp(log_p: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
@@ -66,10 +74,83 @@ def simplex_threshold(scores: Float[Tensor, "*b C"]) -> Float[Tensor, "*b 1"]:
     """The tau for which max(scores - tau, 0) sums to 1: the Euclidean projection onto the probability simplex.
 
     With the scores in descending order, k is the last for which 1 + k z_(k) > z_(1) + ... + z_(k), and tau is
-    (z_(1) + ... + z_(k) - 1) / k (Martins and Astudillo 2016, arXiv:1602.02068, proposition 1).
+    (z_(1) + ... + z_(k) - 1) / k (Martins and Astudillo 2016, arXiv:1602.02068). NaN where a score is NaN.
     """
     ordered = scores.sort(-1, descending=True).values
     sums = ordered.cumsum(-1)
     places = torch.arange(1, scores.shape[-1] + 1, device=scores.device)
-    k = (1 + places * ordered > sums).sum(-1, keepdim=True)
+    k = (1 + places * ordered > sums).sum(-1, keepdim=True).clamp(min=1)  # no comparison with NaN is true
     return (sums.gather(-1, k - 1) - 1) / k
+
+
+def linear_log_p(
+    features: Float[Tensor, "*b D"],
+    head_weight: Float[Tensor, "C D"],
+    targets: Int[Tensor, "*b"],
+    softcap: Float[Tensor, ""] | None = None,
+    *,
+    tokens_at_once: int | None = None,
+    half_precision: bool = False,
+) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
+    """(log softmax(logits)[targets], log sum_c exp(logits_c)) of logits = features head_weight^T that are never all
+    there: they are made for some tokens at a time, and again for the gradient, which is exact.
+
+    softcap          the logits are softcap tanh(logits / softcap)
+    tokens_at_once   None: so many that their logits are 2**24 numbers
+    half_precision   bfloat16 matrix products, as a head under autocast has them; sums are those of the features' dtype
+    """
+    flat, rows = features.flatten(0, -2), targets.flatten()
+    at_once = tokens_at_once or max(1, 2**24 // head_weight.shape[0])
+    log_normalizer, of_target = _LinearLogSumExp.apply(flat, head_weight, rows, softcap, at_once, half_precision)
+    return (of_target - log_normalizer).view(targets.shape), log_normalizer.view(targets.shape)
+
+
+class _LinearLogSumExp(torch.autograd.Function):
+    """(log sum_c exp(a_c), a[target]) of the capped logits a = s tanh(h W^T / s), a slice of the tokens at a time."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        features: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        softcap: Tensor | None,
+        tokens_at_once: int,
+        half_precision: bool,
+    ) -> tuple[Tensor, Tensor]:
+        sums, chosen = [], []
+        for h, own in zip(features.split(tokens_at_once), targets.split(tokens_at_once), strict=True):
+            logits = _capped(_product(h, weight.mT, half_precision), softcap)
+            sums.append(logits.logsumexp(-1))
+            chosen.append(logits.gather(-1, own.unsqueeze(-1)).squeeze(-1))
+        return torch.cat(sums), torch.cat(chosen)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        features, weight, targets, softcap, ctx.tokens_at_once, ctx.half_precision = inputs
+        ctx.save_for_backward(features, weight, targets, softcap, output[0])
+
+    @staticmethod
+    def backward(ctx: Any, of_sum: Tensor, of_chosen: Tensor) -> tuple:  # type: ignore[override]
+        features, weight, targets, softcap, log_sums = ctx.saved_tensors
+        half, slices, of_weight = ctx.half_precision, [], None
+        parts = (t.split(ctx.tokens_at_once) for t in (features, targets, log_sums, of_sum, of_chosen))
+        for h, own, log_sum, d_sum, d_chosen in zip(*parts, strict=True):
+            logits = _capped(_product(h, weight.mT, half), softcap)
+            gradient = (logits - log_sum.unsqueeze(-1)).exp() * d_sum.unsqueeze(-1)
+            gradient = gradient.scatter_add(-1, own.unsqueeze(-1), d_chosen.unsqueeze(-1))
+            if softcap is not None:
+                gradient = gradient * (1 - (logits / softcap).square())
+            slices.append(_product(gradient, weight, half))
+            own_share = _product(gradient.mT, h, half)
+            of_weight = own_share if of_weight is None else of_weight.add_(own_share)
+        return torch.cat(slices), of_weight, None, None, None, None
+
+
+def _product(a: Tensor, b: Tensor, half_precision: bool) -> Tensor:
+    return (a.bfloat16() @ b.bfloat16()).to(a.dtype) if half_precision else a @ b
+
+
+def _capped(logits: Tensor, softcap: Tensor | None) -> Tensor:
+    return logits if softcap is None else softcap * (logits / softcap).tanh()

@@ -43,6 +43,20 @@ def long_tail_metrics(
     return nan_unless(logits.isfinite().all(), values)
 
 
+def long_tail_precisions(
+    average_precisions: Float[Tensor, "C"], class_counts: Float[Tensor, "C"]
+) -> dict[str, Float[Tensor, ""]]:
+    """Of a multi-label task: head_average_precision, medium_average_precision (3 labels or more) and
+    tail_average_precision, the means over the labels of each third that have a positive (no NaN)."""
+    groups = thirds(class_ranks(class_counts))
+    names = ("head_average_precision", "medium_average_precision", "tail_average_precision")
+    found = {
+        name: mean_where(average_precisions, (groups == i) & ~average_precisions.isnan())
+        for i, name in enumerate(names)
+    }
+    return {name: value for name, value in found.items() if len(groups) > 2 or name != "medium_average_precision"}
+
+
 def class_ranks(class_counts: Float[Tensor, "C"]) -> Int[Tensor, "C"]:
     """Place of each class, from 0, in the order of the training examples: 0 is the largest class."""
     return class_counts.sort(descending=True, stable=True).indices.argsort()

@@ -4,7 +4,14 @@ import pytest
 import torch
 from sklearn.metrics import recall_score
 
-from lossbench.metrics.long_tail import class_ranks, false_head_rate, is_imbalanced, long_tail_metrics, thirds
+from lossbench.metrics.long_tail import (
+    class_ranks,
+    false_head_rate,
+    is_imbalanced,
+    long_tail_metrics,
+    long_tail_precisions,
+    thirds,
+)
 from tests.metrics.support import near, random
 
 COUNTS = torch.tensor([5.0, 50.0, 7.0, 400.0, 50.0, 3.0, 90.0])  # ranks 5, 2, 4, 0, 3, 6, 1
@@ -61,3 +68,11 @@ def test_undefined():
     logits[0, 0] = torch.nan
     assert all(value.isnan() for value in long_tail_metrics(logits, targets, COUNTS).values())
     assert "medium_accuracy" not in long_tail_metrics(random(9, 2), torch.arange(9) % 2, torch.tensor([9.0, 2.0]))
+
+
+def test_precisions_of_the_thirds_of_the_labels():  # by hand; label 2 has no positives
+    nan = float("nan")
+    found = long_tail_precisions(torch.tensor([0.1, 0.2, nan, 0.4, 0.5, 0.6, 0.7]), COUNTS)
+    near(found["head_average_precision"], (0.4 + 0.7) / 2, 1e-6)
+    near(found["medium_average_precision"], (0.2 + 0.5) / 2, 1e-6)
+    near(found["tail_average_precision"], (0.1 + 0.6) / 2, 1e-6)
