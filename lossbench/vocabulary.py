@@ -142,6 +142,11 @@ def counterfactual_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "
     return _normal((sizes.B, sizes.C), generator)
 
 
+def domain_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]:
+    """Unnormalised scores of the classes by H = G + 1 heads: one for each group (domain), the shared one last."""
+    return _normal((*sizes.b, sizes.G + 1, sizes.C), generator)
+
+
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
     """Real-valued outputs of a regression model, in the units of ``regression_targets``."""
     return _normal((*sizes.b, sizes.P), generator)
