@@ -43,10 +43,8 @@ def one_versus_rest(
             return split
         is_positive = torch.isin(split.labels["targets"], chosen)
         others = {name: values for name, values in split.labels.items() if name not in ("targets", "clean_targets")}
-        made = (
-            {"targets": is_positive.long()} if encoding == "targets" else {"labels": is_positive.float().unsqueeze(1)}
-        )
-        changed = Split(split.inputs, {**made, **others})
+        own = is_positive.long() if encoding == "targets" else is_positive.float().unsqueeze(1)
+        changed = Split(split.inputs, {encoding: own, **others})
         return changed if positive_rate is None else changed.select(_with_rate(is_positive, positive_rate, generator))
 
     names = [dataset.class_names[c] for c in chosen] if dataset.class_names else [str(int(c)) for c in chosen]

@@ -52,7 +52,7 @@ def test_rate_of_positives(rate, positives, negatives):
 
 @pytest.mark.parametrize("positive", [4, [0, 1, 2, 3], []])
 def test_classes_that_are_not_allowed(positive):
-    with pytest.raises(UsageError, match="variant.one_versus_rest.positive"):
+    with pytest.raises(UsageError, match=r"one_versus_rest\.positive"):
         one_versus_rest(classification([3, 3, 3, 3]), generator(), positive=positive)
 
 
