@@ -21,7 +21,7 @@ def true_class_log_p(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) 
 
 
 def margin(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """How far the true class leads: logits[y] - max_{c != y} logits[c]. Of two classes, y f(x) with f their difference."""
+    """By how much the true class leads: logits[y] - max_{c != y} logits[c]. Of two classes, their difference."""
     true = targets.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
     best_other = logits.masked_fill(true, -torch.inf).amax(-1)
     return logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - best_other
