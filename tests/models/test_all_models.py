@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lossbench import contract
+from lossbench.errors import UsageError
 from lossbench.models.model import Model
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.yaml"))
@@ -25,6 +26,11 @@ def test_config(path):
     assert defaults.pop("input_shape") is defaults.pop("num_outputs")  # required: inspect.Parameter.empty
     assert values == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
     contract.check(build.func, values, "model")
-    model = build(input_shape=(1, 8, 8), num_outputs=10)
+    try:
+        model, inputs, expected = build(input_shape=(1, 8, 8), num_outputs=10), torch.zeros(2, 1, 8, 8), (2, 10)
+    except UsageError as error:  # a model of tokens refuses images
+        assert "reads tokens" in str(error)
+        inputs, expected = torch.zeros(2, 8, dtype=torch.long), (2, 8, 10)
+        model = build(input_shape=(8,), num_outputs=10)
     assert isinstance(model, Model)
-    assert model.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert model.eval()(inputs).shape == expected
