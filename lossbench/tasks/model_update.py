@@ -4,7 +4,7 @@ Batch       as in classification
 old         the frozen model that is replaced; it knows the first K classes: {train: [overrides]} with
             variant=[first_classes], or the folder of a finished run
 independent  a frozen model of all classes, trained without regard to the old one; null where no loss needs it
-Metrics     as in classification, and what is wrong now and was right before (negative flips): lossbench/metrics/flips.py
+Metrics     as in classification, and negative flips, what is wrong now and was right before: lossbench/metrics/flips.py
 """
 
 import torch
