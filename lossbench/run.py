@@ -26,6 +26,7 @@ from torch import nn
 
 from lossbench import checkpoint, contract, seeds
 from lossbench.errors import Busy, RunError, UsageError
+from lossbench.frozen import as_asked
 from lossbench.objective import Facts, Objective, adds_over_micro_batches, unwrap
 from lossbench.results import record as records
 from lossbench.source import Source
@@ -257,13 +258,15 @@ def _hash(config: Mapping[str, Any]) -> str:
 
 
 def _model_identity(entry: Any) -> str:
-    """Of a frozen model: what run it comes from, or, where only a folder is known, what its weights are."""
-    return entry["run"] if isinstance(entry, Mapping) else weights_digest(Path(entry))
+    """Of a frozen model: what run it comes from, or how that is trained, or, of a folder, what its weights are."""
+    if isinstance(entry, Mapping):
+        return entry.get("run") or json.dumps(entry, sort_keys=True)
+    return weights_digest(Path(entry))
 
 
 def without_seed(config: Mapping[str, Any]) -> str:
     """The hash of everything but the seed: runs that share it are repetitions of one another."""
-    return _hash({**config, "seed": None})
+    return _hash({**config, "seed": None, "task": as_asked(config["task"])})
 
 
 def bind(config: Mapping[str, Any], key: str) -> Callable:

@@ -7,6 +7,7 @@ import torch
 
 from lossbench import cli, run
 from lossbench.errors import RunError, UsageError
+from lossbench.results import comparing
 from tests.engine import prepared
 
 STUDENT = ("task=distillation", "loss=distillation", "budget.steps=3")
@@ -89,3 +90,13 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(value, wor
         prepared(tmp_path, *STUDENT, f"task.teacher={value}")
     assert words in str(error.value)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_repetitions_are_told_by_how_their_teachers_are_trained(tmp_path):
+    """The teachers of two seeds are two runs; the students are repetitions of one setting all the same."""
+    first, second = (prepared(tmp_path, *STUDENT, LINEAR, f"seed={seed}") for seed in (0, 1))
+    other = prepared(tmp_path, *STUDENT, LINEAR.replace("5", "6"))
+    assert first.prerequisites[0].run != second.prerequisites[0].run
+    assert run.without_seed(first.config) == run.without_seed(second.config) != run.without_seed(other.config)
+    configs = [{"config": each.config, "choices": each.config["choices"]} for each in (first, second)]
+    assert comparing._config(configs[0]) == comparing._config(configs[1])

@@ -73,8 +73,11 @@ class Arm:
     def options(self) -> dict[str, list[Prepared]]:
         """The runs by setting: those of one setting differ in the seed alone."""
         found: dict[str, list[Prepared]] = {}
+        # A preset may say data_seed: ${seed}: then each repetition draws its data too.
+        drawn = all(prepared.config["data_seed"] == prepared.config["seed"] for prepared in self.runs)
         for prepared in self.runs:
-            found.setdefault(without_seed(prepared.config), []).append(prepared)
+            config = {**prepared.config, "data_seed": None} if drawn else prepared.config
+            found.setdefault(without_seed(config), []).append(prepared)
         return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossbench.errors import UsageError, nearest
+from lossbench.frozen import as_asked
 from lossbench.metrics import higher_is_better
 from lossbench.results.statistics import (
     Comparison,
@@ -76,6 +77,7 @@ class Runs:
 def _config(record: Record) -> dict[str, Any]:
     """What can differ between runs: hyper-parameters by key, and the chosen names by group."""
     config = {key: value for key, value in record["config"].items() if key not in IGNORED}
+    config["task"] = as_asked(config.get("task") or {})
     values = {key: value for key, value in flat(config).items() if not key.rsplit(".", 1)[-1].startswith("_")}
     choices = {key: value for key, value in record["choices"].items() if key not in ("paper", "dataset", "search")}
     return {**values, **choices}

@@ -206,6 +206,11 @@ class Block:
         named |= {i for step in self.objective.plan if step.inputs not in PASSES for i in step.inputs}
         return not named.isdisjoint(NETWORK)
 
+    @property
+    def needs_passes(self) -> bool:
+        """Whether the features and the outputs of the batch's x are asked for; an attacked x may stand in its place."""
+        return {step.inputs for step in self.objective.plan} >= set(PASSES)
+
     def add(self, losses: Tensor, terms: Mapping[str, Tensor], count: Tensor | float) -> None:
         count = count.double() if isinstance(count, Tensor) else float(count)
         count = torch.where(count == 0, 1.0, count) if isinstance(count, Tensor) else count or 1.0
@@ -397,13 +402,16 @@ class Stack:
                     self._losses_of(self.blocks[0], self.parameters, self.buffers, (), batches[0], shared, progress)
                 ]
             sizes = [block.rows.stop - block.rows.start for block in self.blocks]
-            passes = zip(*(tensor.split(sizes) for tensor in self._passes(batches, shared)), strict=True)
+            # Only where all ask for them: running statistics must not see what a single run does not pass through.
+            alike = all(block.needs_passes for block in self.blocks)
+            made = [tensor.split(sizes) for tensor in self._passes(batches, shared)] if alike else []
+            passes = list(zip(*made, strict=True)) if alike else [()] * len(sizes)
             # Split, and not slices: the gradient of a split is one concatenation.
             parameters, buffers = _split(self.parameters, sizes), _split(self.buffers, sizes)
             found = []
-            for block, p, b, made, batch in zip(self.blocks, parameters, buffers, passes, batches, strict=True):
-                weights = (p, b) if block.needs_weights else ({}, {})
-                found.append(self._losses_of(block, *weights, made, batch, shared, progress))
+            for block, p, b, own, batch in zip(self.blocks, parameters, buffers, passes, batches, strict=True):
+                weights = (p, b) if block.needs_weights or not own else ({}, {})
+                found.append(self._losses_of(block, *weights, own, batch, shared, progress))
             return found
 
     def _losses_of(
