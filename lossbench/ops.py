@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 LOG_HALF = math.log(0.5)
@@ -35,6 +35,18 @@ def log1mexp(log_p: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     expm1 = torch.log(-torch.expm1(torch.where(near_zero, log_p, LOG_HALF)))
     log1p = torch.log1p(-torch.exp(torch.where(near_zero, LOG_HALF, log_p)))
     return torch.where(near_zero, expm1, log1p)
+
+
+def one_against_rest(
+    logits: Float[Tensor, "B C"], targets: Int[Tensor, "B"]
+) -> tuple[Float[Tensor, "B K"], Bool[Tensor, "B K"]]:
+    """(scores, positives) of K binary problems: class 1 against class 0 where there are two classes, otherwise each
+    class against all others together. A score is the log-odds of the class."""
+    if logits.shape[-1] == 2:
+        return logits[:, 1:] - logits[:, :1], targets.unsqueeze(-1) == 1
+    log_p = logits.log_softmax(-1)
+    classes = torch.arange(logits.shape[-1], device=targets.device)
+    return log_p - log1mexp(log_p), targets.unsqueeze(-1) == classes
 
 
 def safe_norm(tensor: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = False) -> Tensor:

@@ -5,7 +5,8 @@ Batch       x [B, ...], targets [B] class indices, ids [B]
             anomalies [B] whether the target is not what belongs to the input
 Metrics     accuracy, top-5 accuracy, negative log-likelihood, Brier score, calibration error (equal width and equal
             mass), macro F1, balanced and worst-class accuracy, AUROC; see lossbench/metrics/classification.py. The
-            tail of the losses: lossbench/metrics/tail.py. What it is worth to abstain: lossbench/metrics/selective.py.
+            tail of the losses: lossbench/metrics/tail.py. Of two classes: lossbench/metrics/precision_recall.py.
+            What it is worth to abstain: lossbench/metrics/selective.py.
             Of an imbalanced training set, head, medium and tail classes: lossbench/metrics/long_tail.py.
             With groups: lossbench/metrics/groups.py. At the end, fitted on validation: temperature scaling and
             conformal prediction sets, lossbench/metrics/calibration.py. With anomalies, how well -log p of the target
@@ -62,11 +63,12 @@ class Classification(SupervisedTask):
         from lossbench.metrics.classification import classification_metrics
         from lossbench.metrics.groups import counterfactual_metrics, group_metrics
         from lossbench.metrics.outliers import target_anomaly_metrics
+        from lossbench.metrics.precision_recall import precision_recall_metrics
         from lossbench.metrics.selective import selective_metrics
         from lossbench.metrics.tail import tail_metrics
 
         values = {**classification_metrics(logits, targets), **tail_metrics(logits, targets)}
-        values |= selective_metrics(logits, targets)
+        values |= {**precision_recall_metrics(logits, targets), **selective_metrics(logits, targets)}
         if self._imbalanced:
             values |= long_tail_metrics(logits, targets, self._class_counts)
         if anomalies is not None:
