@@ -10,7 +10,7 @@ slope     >= 0; 0 weighs all alike              offset    of the margin where th
 start     in [0, 1]
 Returns   [B] weight per example
 Numerics  a softmax of logarithms of sigmoids, which cannot be 0 / 0
-Paper     Liu et al. 2021, Probabilistic margins for instance reweighting in adversarial training, arXiv:2106.07904
+Paper     Wang et al. 2021, Probabilistic margins for instance reweighting in adversarial training, arXiv:2106.07904
 Differs   the authors' code multiplies by 3 in the place of the normalisation. start: it begins after 75 of 120 epochs.
           slope = 10 and offset = 0.5 are said to be the paper's for cross-entropy; the text could not be consulted
 """
