@@ -8,8 +8,8 @@ Paper     decoder: Radford et al. 2019 (GPT-2); rotary positions: Su et al. 2021
           Shazeer 2020, arXiv:2002.05202; muP: Yang et al. 2022, arXiv:2203.03466
 Differs   GPT-2 has learned positions, LayerNorm and biases. The two halves of a head are rotated against each other, as
           in most code, where the paper rotates neighbours: a permutation of the units. muP's learning rates by layer
-          are written as multipliers of the weights (under Adam the same training), so that
-          every optimizer of one learning rate can be used; its attention scale is sqrt(base head size) / head size.
+          are written as multipliers of the weights (under Adam the same training), so that every optimizer of one
+          learning rate can be used; its attention scale is sqrt(32) / head size, the usual one for heads of 32 units.
           Soft-capping of the logits belongs to the task: task.softcap
 """
 
@@ -201,7 +201,7 @@ def gpt(
     """input_shape is (T,): blocks of T tokens; num_outputs is the size of the vocabulary.
 
     Weights start normal with deviation 1 / sqrt(inputs), those that write to the residual stream smaller by
-    sqrt(2 depth), the head by 10; the embedding with deviation 1, or that of the head where they are tied.
+    sqrt(2 depth), the head by 10; the embedding with deviation 1. Embedding and head that are tied: 0.02, as in GPT-2.
 
     depth, width, heads     blocks; units of a token; heads of each attention, which must divide width into even sizes
     mlp_ratio               hidden units of the MLP per unit of width, rounded
@@ -226,7 +226,7 @@ def gpt(
     growth = 1.0 if mup_base_width is None else width / mup_base_width
     head_size, hidden = width // heads, max(round(mlp_ratio * width), 1)
     # muP: attention by 1 / head size, hidden weights by 1 / growth with a start as much larger, the head by 1 / growth.
-    scale = head_size**-0.5 if mup_base_width is None else (mup_base_width / heads) ** 0.5 / head_size
+    scale = head_size**-0.5 if mup_base_width is None else math.sqrt(32) / head_size
     blocks = [Block(width, heads, hidden, activation, qk_norm, dropout, 1 / growth, scale) for _ in range(depth)]
     body = Decoder(
         num_outputs,
@@ -245,7 +245,7 @@ def gpt(
             nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1] * 2 * depth))
         elif parameter.ndim == 2 and not name.startswith("embedding"):
             nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1]))
-    nn.init.normal_(head.weight, std=0.1 / math.sqrt(width / growth))
+    nn.init.normal_(head.weight, std=0.02 if tied else 0.1 / math.sqrt(width / growth))
     if tied:
         body.embedding.weight = head.weight
     else:
