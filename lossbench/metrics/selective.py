@@ -33,6 +33,31 @@ def selective_metrics(logits: Float[Tensor, "N C"], targets: Int[Tensor, "N"]) -
     return nan_unless(logits.isfinite().all(), values)
 
 
+def rejection_metrics(
+    scores: Float[Tensor, "N"], acceptable: Bool[Tensor, "N"], logits: Float[Tensor, "N C"], *, cost: float
+) -> dict[str, Float[Tensor, ""]]:
+    """What a rejector is worth that accepts an answer of a classifier where its score is positive, as 0-d tensors.
+
+    scores   [N] of the rejector        acceptable  [N] whether the answer is right
+    logits   [N, C] scores of the classifier
+    Returns  rejection_loss, the mean of 1[accepted, wrong] + cost 1[rejected]; coverage, the part that is accepted;
+             accepted_error, the part of these that is wrong, NaN without any; aurc; coverage_at_cost, the largest
+             coverage of a threshold on the scores with an error of at most cost, and confidence_coverage_at_cost, that
+             of a threshold on the classifier's confidence
+    """
+    accepted, wrong = scores > 0, ~acceptable
+    ordered = Ordered(precise(scores), wrong)
+    values = {
+        "rejection_loss": precise(accepted & wrong).mean() + cost * precise(~accepted).mean(),
+        "coverage": precise(accepted).mean(),
+        "accepted_error": precise(accepted & wrong).sum() / accepted.sum(),
+        "aurc": ordered.aurc(),
+        "coverage_at_cost": ordered.coverage_at(cost),
+        "confidence_coverage_at_cost": Ordered(log_odds(logits), wrong).coverage_at(cost),
+    }
+    return nan_unless(scores.isfinite().all(), values)
+
+
 def log_odds(logits: Float[Tensor, "N C"]) -> Float[Tensor, "N"]:
     """log p - log(1 - p) of the largest probability p: its order, without the ties where p rounds to 1."""
     logits = precise(logits)

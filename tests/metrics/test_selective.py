@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from lossbench.metrics.selective import Ordered, log_odds, lowest_aurc, selective_metrics
+from lossbench.metrics.selective import Ordered, log_odds, lowest_aurc, rejection_metrics, selective_metrics
 from tests.metrics.support import near, random
 
 
@@ -122,3 +122,30 @@ def test_stacked():
     for i in range(3):
         for name, value in selective_metrics(logits[i], targets[i]).items():
             near(together[name][i], value)
+
+
+def test_rejection_hand():
+    # Scores 2, 1, 1/2 accept a right, a wrong and a right answer; -1 rejects a right one. Cost 1/4: (1 + 1/4) / 4.
+    # Thresholds: coverage 1/4 without error, 2/4 with 1/2, 3/4 with 1/3, 4/4 with 1/4, which is allowed.
+    # The classifier is surest of the wrong one: thresholds have errors 1, 1/2, 1/3, 1/4, at coverage 4/4.
+    scores, right = torch.tensor([2.0, 1, 0.5, -1]), torch.tensor([True, False, True, True])
+    logits = torch.tensor([[1.0, 0], [9, 0], [2, 0], [3, 0]])
+    actual = rejection_metrics(scores, right, logits, cost=0.25)
+    near(actual["rejection_loss"], 1.25 / 4)
+    near(actual["coverage"], 3 / 4)
+    near(actual["accepted_error"], 1 / 3)
+    near(actual["aurc"], (0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    near(actual["coverage_at_cost"], 1.0)
+    near(actual["confidence_coverage_at_cost"], 1.0)
+    stricter = rejection_metrics(scores, right, logits, cost=0.2)
+    near(stricter["coverage_at_cost"], 1 / 4)
+    near(stricter["confidence_coverage_at_cost"], 0.0)
+
+
+def test_rejection_limits():  # nothing accepted: the cost of all; a score of 0 rejects
+    right = torch.tensor([True, False])
+    actual = rejection_metrics(torch.zeros(2), right, torch.eye(2), cost=0.3)
+    near(actual["rejection_loss"], 0.3)
+    near(actual["accepted_error"], math.nan)
+    broken = rejection_metrics(torch.tensor([math.nan, 1]), right, torch.eye(2), cost=0.3)
+    assert all(math.isnan(value) for value in broken.values())
