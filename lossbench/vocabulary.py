@@ -330,6 +330,26 @@ def likelihood_ratios(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]
     return _normal(sizes.b, generator).exp()
 
 
+def frozen_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M C"]:
+    """Logits of the M members of an ensemble that are trained already, on the same inputs; no gradient."""
+    return _normal((sizes.B, sizes.M, sizes.C), generator)
+
+
+def frozen_spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M C"]:
+    """Logits of these members at ``spread_x``; no gradient."""
+    return _normal((sizes.B, sizes.M, sizes.C), generator)
+
+
+def spread_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """Gaussian inputs with the mean of each pixel of the data and a multiple of its standard deviation."""
+    return 5 * _normal((sizes.B, sizes.X), generator)
+
+
+def spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits of the model at ``spread_x``."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
 # --- what the engine gives ---------------------------------------------------------------------------------------
 
 

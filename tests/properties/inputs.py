@@ -51,7 +51,7 @@ CONSTANT = BATCH | {
     "likelihood_ratios",
     "state",
 }
-FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_")
+FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_", "frozen_")
 SIZES = Sizes()
 
 
