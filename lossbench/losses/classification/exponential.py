@@ -13,7 +13,7 @@ Differs   for two classes, f(x) of the binary form is the difference of the two 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lossbench.ops import margin
+from lossbench.ops import margin, stopgrad
 
 TANGENT_BELOW = -50.0
 
@@ -22,4 +22,4 @@ def exponential(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Fl
     s = margin(logits, targets)
     kept = s.clamp(min=TANGENT_BELOW)
     power = (-kept).exp()
-    return power + power.detach() * (kept - s)
+    return power + stopgrad(power) * (kept - s)
