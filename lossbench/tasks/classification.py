@@ -39,6 +39,10 @@ class Classification(SupervisedTask):
     def logits(self, head: Callable, features: Tensor) -> Tensor:
         return head(features)
 
+    def sampled_logits(self, head: Callable, features: Tensor) -> Tensor:
+        outputs = head(features)
+        return outputs if outputs.ndim > features.ndim else outputs.unsqueeze(-2)  # a head without noise: one draw
+
     def labels(self, targets: Tensor) -> Tensor:
         return one_hot(targets, self._num_outputs)
 
