@@ -7,7 +7,7 @@ members     folders of finished runs, or {train: [overrides], seed_offset: n} of
             they have the same data set. An ensemble is built one member after another: those of a member are given
             in the same way, so that [{train: ...}] within a {train: ...} is the member before
 spread      standard deviation of ``spread_x`` in those of the training inputs, pixel by pixel, > 0
-Metrics     as in classification, of the ensemble; and of the new member alone, member_accuracy
+Metrics     as in classification, of the ensemble; and of the new member alone, member_accuracy, which selects
 """
 
 import math
@@ -26,6 +26,9 @@ SAMPLE = 1000  # of inputs that are not in memory, for the mean and the deviatio
 
 
 class EnsembleMember(Classification):
+    # Not the ensemble's accuracy: members that are trained make it high while the new one has learnt nothing yet.
+    selection = ("member_accuracy", "higher")
+
     def __init__(
         self, dataset: Dataset, device: torch.device, *, members: list[nn.Module], spread: Annotated[float, Gt(0)] = 5.0
     ):

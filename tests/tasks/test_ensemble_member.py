@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +45,19 @@ def test_spread_inputs():  # mean and deviation of each pixel, of the standardis
     standardised = (dataset.train.inputs - dataset.mean) / dataset.std
     assert (drawn.mean(0) - standardised.mean(0)).abs().max() < 0.1
     torch.testing.assert_close(drawn.std(0), 2 * standardised.std(0), rtol=0.05, atol=0)
+
+
+def test_a_member_that_has_learnt_nothing_is_not_selected(
+    tmp_path,
+):  # beside a trained one, the ensemble is good at once
+    members = [{"train": {"budget.epochs": 5}, "seed_offset": 1}]
+    chosen = {"task": "ensemble_member", "task.members": members, "budget.epochs": 5, "outputs": str(tmp_path)}
+    with pytest.raises(SystemExit):
+        main(["train", *overrides(chosen)])
+    own = next(record for record in records(tmp_path) if record["choices"]["task"] == "ensemble_member")
+    rows = [json.loads(line) for line in (tmp_path / "runs" / own["folder"] / "metrics.jsonl").read_text().splitlines()]
+    alone = [row["validation/member_accuracy"] for row in rows if "validation/member_accuracy" in row]
+    assert own["best"]["validation/member_accuracy"] == max(alone) > min(alone)
 
 
 def test_refused():
