@@ -407,7 +407,7 @@ def upcast(value: Any) -> Any:
     """At least float32, so that a loss never computes in half precision; callables give upcast outputs."""
     if isinstance(value, Tensor):
         return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-    if callable(value):
+    if not isinstance(value, dict) and callable(value):  # the compiler knows no callable(dict)
         return lambda *inputs: upcast(value(*inputs))
     return value
 

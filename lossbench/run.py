@@ -105,7 +105,7 @@ def root_settings(
     accumulation: Annotated[int, Ge(1)],
     clip_norm: Annotated[float, Gt(0)] | None,
     ema: Annotated[float, Interval(gt=0, lt=1)] | None,
-    compile: bool,
+    compile: bool | Literal["graphs"],
     channels_last: bool,
     weight_decay_on_all: bool,
     outputs: str,

@@ -42,7 +42,7 @@ class Settings:
     loss_scaling: bool = False
     checkpoint_seconds: float | None = 30.0
     selection: tuple[str, str] = ("accuracy", "higher")
-    compile: bool = False
+    compile: bool | str = False
 
 
 @dataclass
@@ -154,6 +154,11 @@ class Trainer:
                 "gradients. Use precision=bf16 or precision=fp32."
             )
         self.network = self._network()
+        self.evaluate: Callable[..., Evaluation] = objective
+        self.begin_step: Callable[[], None] | None = None
+        self.kept: Callable = lambda state: state
+        if settings.compile:
+            self._compile()
         self.average = [p.detach().clone() for p in model.parameters()] if settings.ema is not None else None
         self.meter = Meter(self.device, supports_skip=self._supports_skip())
         self.step = 0
@@ -166,10 +171,14 @@ class Trainer:
     # --- one step ------------------------------------------------------------------------------------------------
 
     def _network(self) -> Network:
-        network = Network.of(self.model)
-        if self.settings.compile:
-            network = network._replace(body=torch.compile(network.body), head=torch.compile(network.head))
-        return network.under_autocast(self.device.type, self.settings.autocast)
+        return Network.of(self.model).under_autocast(self.device.type, self.settings.autocast)
+
+    def _compile(self) -> None:
+        from lossbench import compiling
+
+        self.evaluate = compiling.compiled(self.objective.__call__, self.settings.compile, self.device)
+        if compiling.uses_graphs(self.settings.compile, self.device):
+            self.begin_step, self.kept = compiling.begin_step, compiling.kept
 
     def _supports_skip(self) -> bool:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
@@ -179,7 +188,7 @@ class Trainer:
         progress: Tensor | float = 0.0
         if self.objective.needs_progress:
             progress = torch.tensor(self.step / total_steps, device=self.device)
-        return self.objective(self.network, batch, self.params, self.state, progress)
+        return self.evaluate(self.network, batch, self.params, self.state, progress)
 
     def _gradients(self, batch: dict[str, Tensor], total_steps: int) -> Tensor:
         """Leave the gradients of the loss on the parameters; returns the loss."""
@@ -191,7 +200,7 @@ class Trainer:
             self._backward(loss)
         else:
             evaluation, loss = self._accumulate(batch, total_steps)
-        self.new_state = evaluation.state
+        self.new_state = self.kept(evaluation.state)
         self.meter.add(evaluation, loss)
         return loss
 
@@ -214,7 +223,7 @@ class Trainer:
             count = count + evaluation.count
             terms = {name: value + terms.get(name, 0.0) for name, value in evaluation.terms.items()}
             if self.objective.has_state:
-                self.state = {**self.state, **evaluation.state}
+                self.state = {**self.state, **self.kept(evaluation.state)}
         assert evaluation is not None
         whole = Evaluation(torch.stack(totals).sum(), count, terms, evaluation.state)
         if isinstance(count, Tensor) or count:
@@ -231,6 +240,8 @@ class Trainer:
     def _train_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
         # Once a step and for the whole batch: micro-batches and an optimizer's trial points see the same numbers.
         batch = self.objective.draw(batch, self.generators)
+        if self.begin_step is not None:
+            self.begin_step()
         multiplier = self.schedule(self.step, total_steps)
         for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
             group["lr"] = rate * multiplier

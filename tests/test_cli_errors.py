@@ -118,7 +118,7 @@ VALUES = [
     (["threads=0"], "threads=0 is not allowed"),
     (["clip_norm=0"], "clip_norm=0 is not allowed"),
     (["ema=1"], "ema=1 is not allowed"),
-    (["compile=maybe"], "compile=maybe is not allowed; it must be true or false"),
+    (["compile=maybe"], "compile=maybe is not allowed; it must be true or false or one of: graphs"),
     (["budget.steps=0"], "budget.steps=0 is not allowed"),
     (["budget.steps=5", "budget.seconds=5"], "budget: steps and seconds are both given"),
     (["budget.epochs=null"], "budget: nothing is given"),

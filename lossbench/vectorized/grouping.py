@@ -38,8 +38,6 @@ def why_alone(config: Mapping[str, Any]) -> str | None:
         return f"precision={config['choices']['precision']}: its loss scale is one for all"
     if config["profile"]:
         return "profile=true"
-    if config["compile"]:
-        return "compile=true"
     if config["channels_last"] and config["device"].startswith("cuda"):
         return "channels_last=true"
     if config["model"].get("dropout"):

@@ -277,6 +277,16 @@ class Stack:
         self.model, self.device = model.train(), device
         settings = self.members[0].settings
         self.autocast = settings.autocast
+        self.evaluate = self._evaluate
+        self.begin_step: Callable[[], None] | None = None
+        self.kept: Callable = lambda state: state
+        self.compiled = bool(settings.compile)
+        if settings.compile:
+            from lossbench import compiling
+
+            self.evaluate = compiling.compiled(self._evaluate, settings.compile, device)
+            if compiling.uses_graphs(settings.compile, device):
+                self.begin_step, self.kept = compiling.begin_step, compiling.kept
         self.ema, self.clip_norm = settings.ema, settings.clip_norm
         payloads = [m.payload for m in self.members]
         self.trained = {name: p.requires_grad for name, p in model.named_parameters()}
@@ -424,6 +434,23 @@ class Stack:
         shared: bool,
         progress: Tensor | float,
     ) -> Tensor:
+        losses, count, terms, state = self.evaluate(block, parameters, buffers, passes, batch, shared, progress)
+        if block.objective.has_state:
+            block.state = {**block.state, **self.kept(state)}
+        block.add(losses.detach(), terms, count)
+        return losses
+
+    def _evaluate(
+        self,
+        block: Block,
+        parameters: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        passes: tuple[Tensor, ...],
+        batch: dict[str, Any],
+        shared: bool,
+        progress: Tensor | float,
+    ) -> tuple[Tensor, Any, dict[str, Tensor], dict]:
+        """Losses [r], count, terms and new memory of a block's rows."""
         counts: list[Any] = []
 
         def one(parameters: Any, buffers: Any, passes: Any, batch: Any, params: Any, state: Any, hyper: Any) -> tuple:
@@ -431,19 +458,20 @@ class Stack:
             if passes:
                 network = _with_passes(network, batch["x"], *passes, known=bool(parameters))
             evaluation = with_hyperparameters(block.objective, hyper)(network, batch, params, state, progress)
-            if not isinstance(evaluation.count, Tensor):  # a Python number is no output of vmap; it is the same for all
-                counts.append(evaluation.count)
-            count = evaluation.count if isinstance(evaluation.count, Tensor) else evaluation.total.detach()
+            count = evaluation.count
+            if not isinstance(count, Tensor):  # a Python number is no output of vmap; it is the same for all
+                if self.compiled:  # nor does the compiler let it out
+                    count = torch.full_like(evaluation.total.detach(), count)
+                else:
+                    counts.append(count)
+                    count = evaluation.total.detach()
             return evaluation.loss, count, evaluation.terms, evaluation.state
 
         in_dims = (0, 0, 0, None if shared else 0, 0, 0, 0)
         losses, count, terms, state = torch.vmap(one, in_dims=in_dims)(
             parameters, buffers, passes, batch, block.params, block.state, block.hyper
         )
-        if block.objective.has_state:
-            block.state = {**block.state, **state}
-        block.add(losses.detach(), terms, counts[0] if counts else count)
-        return losses
+        return losses, counts[0] if counts else count, terms, state
 
     def train_step(self, step: int, total_steps: int) -> Tensor:
         """One step of every run; returns their losses [R]. A row whose loss is not finite is left in ruins."""
@@ -451,6 +479,8 @@ class Stack:
         leaves += [p for block in self.blocks for tensors in block.params.values() for p in tensors.values()]
         for leaf in leaves:
             leaf.grad = None
+        if self.begin_step is not None:
+            self.begin_step()
         found = self.losses(step, total_steps)
         if self.fresh:
             self._find_unused(found, leaves)

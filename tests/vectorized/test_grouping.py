@@ -67,7 +67,7 @@ def test_what_may_not_differ(overrides, tmp_path):
         (("budget.steps=null", "budget.seconds=3"), "budget.seconds"),
         (("accumulation=2",), "accumulation=2"),
         (("model.dropout=0.1",), "dropout"),
-        (("compile=true",), "compile"),
+        (("profile=true",), "profile"),
         (("precision=fp16",), "precision=fp16"),
         (("data.resident=false",), "resident"),
     ],
