@@ -33,6 +33,7 @@ class Sizes:
     M: int = 10
     S: int = 12
     K: int = 3
+    J: int = 13
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -54,6 +55,16 @@ def x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
 
 def second_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     """A second view of the inputs: the same examples under other draws of the augmentations."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
+def unlabeled_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """As many further inputs of the training distribution, whose labels nobody needs; in no relation to ``x``."""
+    return _normal((sizes.B, sizes.X), generator)
+
+
+def shifted_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """As many inputs of the distribution that is tested on, whose labels are not known; in no relation to ``x``."""
     return _normal((sizes.B, sizes.X), generator)
 
 
@@ -80,6 +91,11 @@ def attributes(sizes: Sizes, generator: Generator) -> Float[Tensor, "B A"]:
 def anomalies(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
     """True where an element is known to be an anomaly: it does not belong to what the data set is about."""
     return torch.rand(sizes.b, generator=generator) < 0.3
+
+
+def demonstrations(sizes: Sizes, generator: Generator) -> Float[Tensor, "B J"]:
+    """Decisions of J others, people or models, on each example: 1 for the positive class, 0 against it."""
+    return (torch.rand((sizes.B, sizes.J), generator=generator, dtype=torch.float64) < 0.5).double()
 
 
 def counterfactual_inputs(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
@@ -356,6 +372,11 @@ def spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
 def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     """Standard normal noise of the shape of ``x``, drawn outside the loss from its own random stream."""
     return _normal((sizes.B, sizes.X), generator)
+
+
+def uniforms(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
+    """Numbers from U(0, 1), S an example, drawn outside the loss from their own random stream: to draw decisions."""
+    return torch.rand((sizes.B, sizes.S), generator=generator, dtype=torch.float64)
 
 
 def example_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:

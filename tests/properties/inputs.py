@@ -23,6 +23,8 @@ Tree = dict[str, Any]
 BATCH = {
     "x",
     "second_x",
+    "unlabeled_x",
+    "shifted_x",
     "ids",
     "targets",
     "anomalies",
