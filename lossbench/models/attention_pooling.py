@@ -18,6 +18,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from lossbench.errors import UsageError
+from lossbench.models.leading_linear import LeadingLinear
 from lossbench.models.model import Model
 
 
@@ -43,13 +44,6 @@ class AttentionPooling(nn.Module):
         return torch.cat([pooled, scores], -1)
 
 
-class PooledHead(nn.Linear):
-    """Linear in the first inputs; what stands behind them, the scores, is left out."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features[..., : self.in_features])
-
-
 def attention_pooling(
     *,
     input_shape: Sequence[int],
@@ -68,4 +62,4 @@ def attention_pooling(
             f"{list(input_shape)}. Choose dataset=digits_bags, or model=mlp."
         )
     body = AttentionPooling(math.prod(input_shape[1:]), widths, attention_size)
-    return Model(body, PooledHead(body.num_features, num_outputs), num_features=body.num_features)
+    return Model(body, LeadingLinear(body.num_features, num_outputs), num_features=body.num_features)
