@@ -6,11 +6,11 @@ A loss names words as its positional parameters; a task provides them as methods
 is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
-regression, G groups, A attributes, M members of a bag, S random draws, K classes of an older model.
-``*b`` stands for
-the leading axes: [B] or [B, T].
+regression, G groups, A attributes, M members of a bag, S random draws, J other deciders, K classes of an older model.
+``*b`` stands for the leading axes: [B] or [B, T].
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,13 +58,13 @@ def second_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     return _normal((sizes.B, sizes.X), generator)
 
 
-def unlabeled_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
-    """As many further inputs of the training distribution, whose labels nobody needs; in no relation to ``x``."""
+def unlabeled_inputs(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """As many further inputs of the training distribution, in no relation to ``x``; unlike it not standardised."""
     return _normal((sizes.B, sizes.X), generator)
 
 
-def shifted_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
-    """As many inputs of the distribution that is tested on, whose labels are not known; in no relation to ``x``."""
+def shifted_inputs(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """As many inputs of the distribution that is tested on, in no relation to ``x``; unlike it not standardised."""
     return _normal((sizes.B, sizes.X), generator)
 
 
@@ -80,7 +80,8 @@ def targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
 
 def groups(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
     """Index of each example's group, 0..G-1: a protected attribute, an environment, or class x spurious feature."""
-    return torch.randint(sizes.G, sizes.b, generator=generator)
+    number = math.prod(sizes.b)  # every group occurs
+    return (torch.randperm(number, generator=generator) % sizes.G).reshape(sizes.b)
 
 
 def attributes(sizes: Sizes, generator: Generator) -> Float[Tensor, "B A"]:
@@ -161,6 +162,11 @@ def counterfactual_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "
 def domain_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]:
     """Unnormalised scores of the classes by H = G + 1 heads: one for each group (domain), the shared one last."""
     return _normal((*sizes.b, sizes.G + 1, sizes.C), generator)
+
+
+def member_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]:
+    """Logits of each of the several heads of the model."""
+    return _normal((*sizes.b, 2, sizes.C), generator)
 
 
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
@@ -258,6 +264,12 @@ def forward(sizes: Sizes, generator: Generator) -> Callable[[Tensor], Tensor]:
     """The whole model as a function of its inputs: x [B, ...] -> outputs [B, C]. For extra forward passes."""
     weight = _normal((sizes.X, sizes.C), generator)
     return lambda inputs: torch.tanh(inputs.flatten(1) @ weight.to(inputs.dtype)) * 2
+
+
+def classify(sizes: Sizes, generator: Generator) -> Callable[[Tensor], Tensor]:
+    """The model's head as a function of features [B, D] -> outputs [B, C]. For features that no input has."""
+    weight = _normal((sizes.D, sizes.C), generator)
+    return lambda features: torch.tanh(features @ weight.to(features.dtype))
 
 
 def model_parameters(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
