@@ -61,10 +61,12 @@ def test_shapes_and_types(name):
                 assert values.unique().tolist() == list(range(dataset.num_outputs))
             elif word == "groups":
                 assert values.dtype == torch.int64 and values.unique().tolist() == list(range(dataset.num_groups))
-            elif word == "counterfactual_inputs":
+            elif word in ("counterfactual_inputs", "unlabeled_inputs", "shifted_inputs"):
                 assert values.dtype == split.inputs.dtype and values.shape == split.inputs.shape
             elif word == "anomalies":
                 assert values.dtype == torch.bool and values.shape == (len(split),)
+            elif word == "demonstrations":
+                assert values.dtype == torch.float32 and set(values.unique().tolist()) <= {0.0, 1.0}
             elif word == "attributes":
                 assert values.dtype == torch.float32 and values.ndim == 2
             else:

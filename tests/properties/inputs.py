@@ -23,8 +23,8 @@ Tree = dict[str, Any]
 BATCH = {
     "x",
     "second_x",
-    "unlabeled_x",
-    "shifted_x",
+    "unlabeled_inputs",
+    "shifted_inputs",
     "ids",
     "targets",
     "anomalies",
@@ -33,11 +33,13 @@ BATCH = {
     "mask",
     "groups",
     "attributes",
+    "demonstrations",
     "proportions",
 }
 CONSTANT = BATCH | {
     "noise",
     "example_noise",
+    "uniforms",
     "progress",
     "class_counts",
     "softcap",
@@ -93,8 +95,9 @@ def draw(
     tree: Tree = {}
     for word in method.words:
         generator = Generator().manual_seed(zlib.crc32(word.encode()) + seed)
-        if word == "forward":
-            tree[word] = torch.randn(sizes.X, sizes.C, generator=generator, dtype=torch.float64)
+        if word in CALLABLES:
+            inputs = sizes.X if word == "forward" else sizes.D
+            tree[word] = torch.randn(inputs, sizes.C, generator=generator, dtype=torch.float64)
         elif word == "params":
             tree[word] = {
                 name: torch.randn(value.shape, generator=generator, dtype=torch.float64) if _is_float(value) else value
@@ -130,7 +133,7 @@ def initial(method: Any, word: str, generator: Generator) -> dict[str, Tensor]:
 
 def evaluate(method: Any, tree: Tree, **hyperparameters: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """({term: values}, new state or {}) of the loss on these inputs."""
-    arguments = [Forward(tree[word]) if word == "forward" else tree[word] for word in method.words]
+    arguments = [CALLABLES[word](tree[word]) if word in CALLABLES else tree[word] for word in method.words]
     result = method.function(*arguments, **hyperparameters)
     state: dict[str, Tensor] = {}
     if "state" in method.words:
@@ -146,6 +149,19 @@ class Forward:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         return torch.tanh(inputs.flatten(1) @ self.weight) * 2
+
+
+@dataclass(frozen=True)
+class Classify:
+    """The head of ``vocabulary.classify``, with its weight in sight."""
+
+    weight: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return torch.tanh(features @ self.weight)
+
+
+CALLABLES: dict[str, Any] = {"forward": Forward, "classify": Classify}
 
 
 def leaves(tree: Tree) -> dict[str, Tensor]:
@@ -231,7 +247,7 @@ def hard(tree: Tree) -> Iterator[tuple[str, Tree]]:
 
 def _scaled(word: str) -> bool:
     """What a model says, or its parameters; not the loss's own parameters, which start small."""
-    return word not in CONSTANT | {"params", "forward"}
+    return word not in CONSTANT | {"params", *CALLABLES}
 
 
 def confidently(tree: Tree, how: str, scale: float) -> Tree | None:
