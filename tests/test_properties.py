@@ -36,7 +36,9 @@ EXEMPT: dict[tuple[str, str], str] = {
         (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
         for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
+    ("hyp_oc", "permutation"): "the first half of the batch is paired with the second, so its order makes the pairs",
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
+    ("subdominance", "signal"): "a policy that is certain draws one decision only, and has nothing to compare it with",
     **{
         ("counterfactual_constraint", name): "its multiplier follows the mean of the batch that it multiplies"
         for name in ("independence", "masked")

@@ -52,7 +52,7 @@ def signature(method: Any) -> None:
     assert promised is not None, "the returned values have no annotation"
     for tokens, dtype in itertools.product(layouts(method), (torch.float32, torch.float64)):
         tree = draw(method, tokens=tokens, dtype=dtype)
-        arguments = [inputs.Forward(tree[w]) if w == "forward" else tree[w] for w in method.words]
+        arguments = [inputs.CALLABLES[w](tree[w]) if w in inputs.CALLABLES else tree[w] for w in method.words]
         result = method.function(*arguments)
         with jaxtyped("context"):  # an axis has one size within the context
             for word, argument in zip(method.words, arguments, strict=True):
