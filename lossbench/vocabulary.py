@@ -105,6 +105,11 @@ def counterfactual_inputs(sizes: Sizes, generator: Generator) -> Float[Tensor, "
     return _normal((sizes.B, sizes.X), generator)
 
 
+def transfer_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
+    """Class indices among classes that the model does not learn; only splits that judge its features have them."""
+    return torch.randint(sizes.C, (sizes.B,), generator=generator)
+
+
 def labels(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
     """Label indicators in [0, 1]: multi-hot for multi-label data, one-hot for single-label data."""
     return (torch.rand((*sizes.b, sizes.C), generator=generator, dtype=torch.float64) < 0.4).double()
