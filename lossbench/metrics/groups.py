@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lossbench.decisions import decision_costs
 from lossbench.metrics.ranking import blocks, mean_where, nan_unless, precise
 from lossbench.ops import kl_divergence
 
@@ -48,6 +49,24 @@ def counterfactual_metrics(
     log_p, log_other = (precise(z).log_softmax(-1) for z in (logits, counterfactual_logits))
     finite = logits.isfinite().all() & counterfactual_logits.isfinite().all()
     return nan_unless(finite, {"counterfactual_divergence": kl_divergence(log_p, log_other).mean()})
+
+
+def superhuman_metrics(
+    logits: Float[Tensor, "N C"],
+    targets: Int[Tensor, "N"],
+    groups: Int[Tensor, "N"],
+    num_groups: int,
+    demonstrations: Float[Tensor, "N J"],
+) -> dict[str, Float[Tensor, ""]]:
+    """superhuman: part of the others whose decisions cost no less than the model's in each of the ways of
+    lossbench/decisions.py; the model decides for class 1 where its logit is the largest.
+
+    Source  Memarrast et al. 2023, arXiv:2301.13420, gamma-superhuman; ties count, as in their code
+    """
+    decisions = precise(logits.argmax(-1) == 1).unsqueeze(0)
+    own = decision_costs(decisions, targets.long(), groups.long(), num_groups)
+    others = decision_costs(precise(demonstrations).mT, targets.long(), groups.long(), num_groups)
+    return nan_unless(logits.isfinite().all(), {"superhuman": precise((own <= others).all(-1)).mean()})
 
 
 def confusion_by_group(

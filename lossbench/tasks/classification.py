@@ -63,9 +63,10 @@ class Classification(SupervisedTask):
         groups: Tensor | None = None,
         anomalies: Tensor | None = None,
         counterfactual_logits: Tensor | None = None,
+        demonstrations: Tensor | None = None,
     ) -> dict[str, Tensor]:
         from lossbench.metrics.classification import classification_metrics
-        from lossbench.metrics.groups import counterfactual_metrics, group_metrics
+        from lossbench.metrics.groups import counterfactual_metrics, group_metrics, superhuman_metrics
         from lossbench.metrics.outliers import target_anomaly_metrics
         from lossbench.metrics.precision_recall import precision_recall_metrics
         from lossbench.metrics.selective import selective_metrics
@@ -79,6 +80,8 @@ class Classification(SupervisedTask):
             values |= target_anomaly_metrics(logits, targets, anomalies)
         if groups is not None:
             values |= group_metrics(logits, targets, groups, self._num_groups)
+        if groups is not None and demonstrations is not None:
+            values |= superhuman_metrics(logits, targets, groups, self._num_groups, demonstrations)
         if counterfactual_logits is not None:
             values |= counterfactual_metrics(logits, counterfactual_logits)
         return values

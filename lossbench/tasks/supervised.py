@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+UNIFORMS = 32  # an example, for losses that draw several decisions
+
 
 class SupervisedTask:
     def features(self, body: Callable, x: Tensor) -> Tensor:
@@ -12,6 +14,9 @@ class SupervisedTask:
 
     def noise(self, x: Tensor, generator: Generator) -> Tensor:
         return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+    def uniforms(self, x: Tensor, generator: Generator) -> Tensor:
+        return torch.rand((len(x), UNIFORMS), generator=generator, device=x.device, dtype=x.dtype)
 
     def example_noise(self, x: Tensor, generator: Generator) -> Tensor:
         return torch.randn(len(x), generator=generator, device=x.device, dtype=x.dtype)

@@ -7,8 +7,9 @@ import torch
 from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
 
+from lossbench.decisions import decision_costs
 from lossbench.metrics.collect import to_floats
-from lossbench.metrics.groups import counterfactual_metrics, group_metrics
+from lossbench.metrics.groups import counterfactual_metrics, group_metrics, superhuman_metrics
 from tests.metrics.support import random
 
 
@@ -124,6 +125,22 @@ def test_counterfactual_divergence():  # scipy's relative entropy; none where no
     found = counterfactual_metrics(p, q)["counterfactual_divergence"].item()
     assert found == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), abs=1e-6)
     assert math.isnan(counterfactual_metrics(p, q * torch.inf)["counterfactual_divergence"])
+
+
+def test_superhuman():
+    """Others: two who are right everywhere, one who is wrong everywhere. Right decisions cost no more than anybody's,
+    wrong ones no more than the one who is as wrong; otherwise the costs are compared one by one."""
+    targets, groups = torch.tensor([1, 0, 1, 0, 1, 0]), torch.tensor([0, 0, 0, 1, 1, 1])
+    others = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]]).float()
+    right = torch.eye(2)[targets]
+    assert superhuman_metrics(right, targets, groups, 2, others)["superhuman"].item() == 1.0
+    wrong = superhuman_metrics(right.flip(1), targets, groups, 2, others)["superhuman"].item()
+    assert wrong == pytest.approx(1 / 3)
+    one_wrong = right.clone()
+    one_wrong[0] = torch.tensor([1.0, 0.0])
+    costs = [decision_costs(d[None], targets, groups, 2)[0] for d in (one_wrong.argmax(1).float(), *others.T)]
+    expected = sum(bool((costs[0] <= other).all()) for other in costs[1:]) / 3
+    assert superhuman_metrics(one_wrong, targets, groups, 2, others)["superhuman"].item() == pytest.approx(expected)
 
 
 def test_broken_model_is_nan():

@@ -1,0 +1,98 @@
+import itertools
+import math
+
+import torch
+
+from lossbench.decisions import decision_costs
+from lossbench.losses.classification.subdominance import init_state, subdominance
+from tests.losses.support import near
+
+B, J = 3, 4
+
+
+def problem(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(B, 2, generator=generator, dtype=torch.float64)
+    targets, groups = torch.tensor([1, 0, 1]), torch.tensor([0, 1, 0])
+    demonstrations = (torch.rand(B, J, generator=generator) < 0.5).double()
+    return logits, targets, groups, torch.tensor([5.0, 2.0], dtype=torch.float64), demonstrations
+
+
+def state(values=(0.0, 0.0, 0.0, 0.0)):
+    return {"log_scales": torch.tensor(values, dtype=torch.float64)}
+
+
+def hinges(decisions, targets, groups, demonstrations, scales):
+    """sum_k [scale_k (f_k - f_k of demonstration j) + 1]_+, averaged over j, in loops."""
+    own = decision_costs(decisions[None], targets, groups, 2)[0].tolist()
+    others = decision_costs(demonstrations.T, targets, groups, 2).tolist()
+    return sum(max(0.0, scales[k] * (own[k] - other[k]) + 1) for other in others for k in range(4)) / len(others)
+
+
+def test_limit():  # certain decisions that are the demonstrations' own: a hinge of 1 for each cost, and no gradient
+    _, targets, groups, counts, _ = problem()
+    logits = torch.tensor([[0.0, 50.0], [50.0, 0.0], [0.0, 50.0]], dtype=torch.float64, requires_grad=True)
+    same = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)[:, None].expand(B, J)
+    value, _ = subdominance(logits, targets, groups, counts, same, torch.rand(B, 8).double(), state())
+    near(value.detach(), 4.0)
+    near(torch.autograd.grad(value, logits)[0], torch.zeros(B, 2))
+
+
+def test_oracle():
+    """All 2^3 decisions, one by one: the mean of value and gradient over many draws are the expectation of the hinges
+    and its exact derivative, within 5 standard errors of 400 batches of 50 draws."""
+    logits, targets, groups, counts, demonstrations = problem()
+    scales = [2.0, 1.0, 0.5, 3.0]
+    logits.requires_grad_()
+    p, expected = logits.softmax(-1)[:, 1], 0.0
+    for decisions in itertools.product((0.0, 1.0), repeat=B):
+        d = torch.tensor(decisions, dtype=torch.float64)
+        probability = (p * d + (1 - p) * (1 - d)).prod()
+        expected = expected + probability * hinges(d, targets, groups, demonstrations, scales)
+    (exact,) = torch.autograd.grad(expected, logits)
+    generator = torch.Generator().manual_seed(1)
+    values, gradients = [], []
+    for _ in range(400):
+        uniforms = torch.rand(B, 50, generator=generator, dtype=torch.float64)
+        log_scales = state([math.log(s) for s in scales])
+        value, _ = subdominance(logits, targets, groups, counts, demonstrations, uniforms, log_scales)
+        values.append(value.detach())
+        gradients.append(torch.autograd.grad(value, logits)[0])
+    for found, wanted in ((torch.stack(values), expected.detach()), (torch.stack(gradients), exact)):
+        assert ((found.mean(0) - wanted).abs() <= 5 * found.std(0) / 400**0.5 + 1e-12).all()
+        assert (5 * found.std(0) / 400**0.5 < 0.2 * wanted.abs().max()).all()  # the check means something
+
+
+def test_scales():  # the derivative of the sampled objective by each scale, by finite differences; exponentiated
+    logits, targets, groups, counts, demonstrations = problem()
+    uniforms = torch.rand(B, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    start = [0.3, -0.2, 0.1, 0.4]
+    _, new = subdominance(
+        logits, targets, groups, counts, demonstrations, uniforms, state(start), regularization=0.2, scale_rate=0.5
+    )
+
+    def objective(scales):
+        logs = state([math.log(s) for s in scales])
+        value, _ = subdominance(logits, targets, groups, counts, demonstrations, uniforms, logs)
+        return value.item() + 0.2 * sum(scales)
+
+    scales = [math.exp(value) for value in start]
+    for k in range(4):
+        up, down = (objective([s + h * (i == k) for i, s in enumerate(scales)]) for h in (1e-6, -1e-6))
+        near(new["log_scales"][k], start[k] - 0.5 * (up - down) / 2e-6, 1e-6)
+
+
+def test_hand():
+    """Certain decisions 1, 0, 1 are right: error 0, parity gap 1 (group 0 all, group 1 none), rates: positives only in
+    group 0, negatives only in group 1, no gap; predictive values 1 and 0 where there is nothing: gap 1. Demonstration
+    0, 0, 1: error 1/3, parity 1/2, no gap of rates, predictive values 1 against 0 and 1/2 against 1: gap 1. With scales
+    of 1: [-1/3 + 1] + [1/2 + 1] + 1 + [0 + 1]."""
+    _, targets, groups, counts, _ = problem()
+    logits = torch.tensor([[0.0, 50.0], [50.0, 0.0], [0.0, 50.0]], dtype=torch.float64)
+    demonstration = torch.tensor([[0.0], [0.0], [1.0]], dtype=torch.float64)
+    value, _ = subdominance(logits, targets, groups, counts, demonstration, torch.rand(B, 3).double(), state())
+    near(value, 2 / 3 + 3 / 2 + 1 + 1)
+
+
+def test_start():  # scales of 1
+    assert init_state()["log_scales"].tolist() == [0.0] * 4
