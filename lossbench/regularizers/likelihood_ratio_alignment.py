@@ -3,8 +3,8 @@
     l_i = weight (scale^2 u_i^2 - 2 scale v_i)        u = unlabeled_thresholds, v = shifted_thresholds
 
 With the ratio r, E[r u] over the training distribution is E[v], so that the mean of l is weight times the mean of
-(scale u - r)^2 - r^2: it is lowest where the scaled threshold is r, which nobody has to estimate. Thresholds that minimise
-a quantile loss cover rightly under every shift whose ratio lies in their family; this draws the family towards the ratio.
+(scale u - r)^2 - r^2: it is lowest where the scaled threshold is r, which nobody has to estimate. Thresholds that
+minimise a quantile loss cover rightly under every shift whose ratio is in their family; this draws them towards it.
 
 unlabeled_thresholds  [B] thresholds of inputs of the training distribution
 shifted_thresholds  [B] thresholds of inputs of the distribution that is tested on
