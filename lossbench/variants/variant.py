@@ -24,6 +24,16 @@ def training_targets(dataset: Dataset, name: str) -> Tensor:
     return dataset.train.labels["targets"]
 
 
+def training_labels(dataset: Dataset, name: str) -> Tensor:
+    """The label indicators of each training example, [n, C]."""
+    if "labels" not in dataset.train.labels:
+        raise UsageError(
+            f"variant={name}: it needs labels, any number of them for each example, and this data set has "
+            f"{', '.join(dataset.train.labels)}. Choose a multi-label data set, or another variant."
+        )
+    return dataset.train.labels["labels"]
+
+
 def with_outliers(dataset: Dataset, inputs: Tensor | LazyInputs, name: str) -> Dataset:
     """With these inputs as the split ``outliers``, which only one variant may make."""
     if "outliers" in dataset.extra:
