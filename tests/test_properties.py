@@ -22,7 +22,10 @@ EXEMPT: dict[tuple[str, str], str] = {
     ): "bounded by clip for negatives: a certain one is taken for a wrong label, as the paper wants",
     ("multi_focal_modifier", "signal"): "bounded by clip, as asymmetric is",
     ("reflective_label_correction", "signal"): "bounded by clip, as asymmetric is",
-    ("reflective_label_correction", "independence"): "divides by the number of positives of the batch",
+    **{
+        ("reflective_label_correction", name): "divides by the number of positives of the batch"
+        for name in ("independence", "masked")
+    },
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
     ("comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
     ("correctness_aware", "signal"): "bounded: the softmax saturates where the model is confident",

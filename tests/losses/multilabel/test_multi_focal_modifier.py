@@ -10,10 +10,9 @@ from tests.losses.support import near, same
 OFF = {"gamma_positive": 0.0, "gamma_negative": 0.0, "weight_positive": 0.0, "weight_negative": 0.0}
 
 
-def test_limit():  # without rarity the asymmetric loss, with equal labels one whose exponents are larger by the weights
-    same(
-        multi_focal_modifier, lambda logits, labels: asymmetric(logits, labels, gamma_negative=3.0), weight_negative=0.0
-    )
+def test_limit():  # without rarity the asymmetric loss; with equal labels one whose exponents are larger by the weights
+    plain = {"gamma_negative": 2.0, "weight_negative": 0.0}
+    same(multi_focal_modifier, lambda logits, labels: asymmetric(logits, labels, gamma_negative=2.0), **plain)
     same(multi_focal_modifier, lambda logits, labels: binary_cross_entropy(logits, labels), clip=0.0, **OFF)
     logits, labels = torch.randn(6, 5, dtype=torch.float64), (torch.rand(6, 5) < 0.4).double()
     expected = asymmetric(logits, labels, gamma_positive=0.5, gamma_negative=4.0)
