@@ -17,14 +17,12 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch; one thread everywhere
 
-from benchmarks import collecting, memory, stacked, start_up, sweeps, training_step
+from benchmarks import collecting, memory, stacked, start_up, sweeps, training_step, vocabulary
 from benchmarks.measure import Row
 from lossbench.display import say
 from lossbench.results.tables import Table, show
 
-NOT_BUILT = [
-    Row("memory_vocabulary", "memory of the large-vocabulary loss as the vocabulary grows", note="target: flat"),
-]
+NOT_BUILT: list[Row] = []
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ BENCHMARKS = [
         lambda f, q: [training_step.training_step("digits", f, blocks=1 if q else 30, groups=1)],
     ),
     Benchmark(["step_images"], lambda f, q: [training_step.training_step("images", f, blocks=1 if q else 30)]),
+    Benchmark(["step_gpt"], lambda f, q: [training_step.training_step("gpt", f, blocks=1 if q else 20)]),
     Benchmark(["start_help"], lambda f, q: [start_up.help_text(1 if q else 11)]),
     Benchmark(["start_train"], lambda f, q: [start_up.one_step(f, 1 if q else 7)]),
     Benchmark(
@@ -70,6 +69,14 @@ BENCHMARKS = [
         ["memory_contrastive"],
         lambda f, q: [
             memory.contrastive(sizes=(512, 1024) if q else (1024, 4096, 16384, 65536), tile=128 if q else 1024)
+        ],
+    ),
+    Benchmark(
+        ["memory_vocabulary"],
+        lambda f, q: [
+            vocabulary.vocabulary(
+                sizes=(8192, 16384) if q else (1024, 4096, 16384, 65536, 262144), tokens=512 if q else 16384
+            )
         ],
     ),
     *(Benchmark([row.name], lambda f, q, row=row: [row]) for row in NOT_BUILT),  # type: ignore[misc]

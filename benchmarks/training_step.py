@@ -21,6 +21,7 @@ NEVER = "evaluation.steps=1000000000"
 WORKLOADS = {  # what is trained, its overrides, and the epochs of a block
     "digits": ("mlp on digits", (), 16),
     "images": ("mlp on 8,000 images of 28x28", (IMAGES,), 2),
+    "gpt": ("the tiny gpt on Shakespeare", ("dataset=shakespeare",), 0.02),
 }
 
 
@@ -31,9 +32,12 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
              other arithmetic than the run's
     """
     dataset, steps, size = run.load_dataset(config), config["budget"]["steps"], config["batch_size"]
-    inputs, targets = (dataset.train.inputs - dataset.mean) / dataset.std, dataset.train.labels["targets"]
+    inputs, targets = dataset.train.inputs, dataset.train.labels["targets"]
     made = run.build_model(config, dataset.input_shape, dataset.num_outputs)
-    model: nn.Module = nn.Sequential(*cast(nn.Sequential, made.body), cast(nn.Module, made.head))
+    model: nn.Module = made
+    if dataset.mean is not None:
+        inputs = (inputs - dataset.mean) / dataset.std
+        model = nn.Sequential(*cast(nn.Sequential, made.body), cast(nn.Module, made.head))
     lr, decay = config["optimizer"]["lr"], config["optimizer"]["weight_decay"]
     weights, biases = ([p for p in model.parameters() if (p.ndim >= 2) == is_weight] for is_weight in (True, False))
     split = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
@@ -41,6 +45,7 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
     schedule = run.bind(config["schedule"], "schedule")
     rates = [lr * schedule(step, steps) for step in range(steps)]
+    criterion = F.cross_entropy if targets.ndim == 1 else _of_tokens
     step = epoch = 0
     while True:
         order = torch.randperm(len(targets), generator=seeds.generator(config["seed"], f"order/{epoch}"))
@@ -49,12 +54,16 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
             for group in optimizer.param_groups:
                 group["lr"] = rates[step]
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(inputs[indices]), targets[indices])
+            loss = criterion(model(inputs[indices]), targets[indices])
             loss.backward()
             optimizer.step()
             step += 1
             yield model
         epoch += 1
+
+
+def _of_tokens(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 class Turns(run.Silent):
@@ -81,7 +90,7 @@ class Turns(run.Silent):
 def training_step(name: str, folder: Path, *, blocks: int, groups: int = 2) -> Row:
     what, overrides, epochs = WORKLOADS[name]
     config = prepared([*overrides, "budget.steps=1"], folder).config
-    block = epochs * (len(run.load_dataset(config).train) // config["batch_size"])
+    block = round(epochs * (len(run.load_dataset(config).train) // config["batch_size"]))
     # One step more than the blocks have, because the evaluation that follows the last step is no part of a step.
     steps = (blocks + 1) * block + 1
     one = prepared([*overrides, f"budget.steps={steps}", NEVER], folder)

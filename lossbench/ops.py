@@ -131,12 +131,11 @@ class _LinearLogSumExp(torch.autograd.Function):
         tokens_at_once: int,
         half_precision: bool,
     ) -> tuple[Tensor, Tensor]:
-        sums, chosen = [], []
+        made = []
         for h, own in zip(features.split(tokens_at_once), targets.split(tokens_at_once), strict=True):
-            logits = _capped(_product(h, weight.mT, half_precision), softcap)
-            sums.append(logits.logsumexp(-1))
-            chosen.append(logits.gather(-1, own.unsqueeze(-1)).squeeze(-1))
-        return torch.cat(sums), torch.cat(chosen)
+            made.append(_log_sum_and_chosen(_capped(_product(h, weight.mT, half_precision), softcap), own))
+        log_sums, chosen = zip(*made, strict=True)
+        return torch.cat(log_sums), torch.cat(chosen)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -146,18 +145,44 @@ class _LinearLogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, of_sum: Tensor, of_chosen: Tensor) -> tuple:  # type: ignore[override]
         features, weight, targets, softcap, log_sums = ctx.saved_tensors
-        half, slices, of_weight = ctx.half_precision, [], None
-        parts = (t.split(ctx.tokens_at_once) for t in (features, targets, log_sums, of_sum, of_chosen))
-        for h, own, log_sum, d_sum, d_chosen in zip(*parts, strict=True):
-            logits = _capped(_product(h, weight.mT, half), softcap)
-            gradient = (logits - log_sum.unsqueeze(-1)).exp() * d_sum.unsqueeze(-1)
-            gradient = gradient.scatter_add(-1, own.unsqueeze(-1), d_chosen.unsqueeze(-1))
-            if softcap is not None:
-                gradient = gradient * (1 - (logits / softcap).square())
-            slices.append(_product(gradient, weight, half))
-            own_share = _product(gradient.mT, h, half)
-            of_weight = own_share if of_weight is None else of_weight.add_(own_share)
-        return torch.cat(slices), of_weight, None, None, None, None
+        half = ctx.half_precision
+        of_features = of_weight = None
+        parts = [t.split(ctx.tokens_at_once) for t in (features, targets, log_sums, of_sum, of_chosen)]
+        start = 0
+        for h, *own in zip(*parts, strict=True):
+            gradient = _logit_gradient(_product(h, weight.mT, half), softcap, *own)
+            made = _product(gradient, weight, half)
+            if of_features is None or of_weight is None:
+                # The first ones give the others their place: results that pile up between large tensors that come and
+                # go would leave the heap full of holes.
+                of_features = made.new_empty((len(features), made.shape[-1]))
+                of_weight = _product(gradient.mT, h, half)
+            elif half:
+                of_weight.add_(_product(gradient.mT, h, half))
+            else:
+                of_weight.addmm_(gradient.mT, h)
+            of_features[start : start + len(h)] = made
+            start += len(h)
+            del gradient  # before the next one is made
+        return of_features, of_weight, None, None, None, None
+
+
+def _log_sum_and_chosen(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    return logits.logsumexp(-1), logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+def _logit_gradient(
+    logits: Tensor, softcap: Tensor | None, targets: Tensor, log_sums: Tensor, of_sum: Tensor, of_chosen: Tensor
+) -> Tensor:
+    """The gradient of the logits before they are capped, in their own memory where that is possible."""
+    slope = None
+    if softcap is not None:
+        ratio = logits.div_(softcap).tanh_()
+        slope = 1 - ratio.square()
+        logits = ratio.mul_(softcap)
+    gradient = logits.sub_(log_sums.unsqueeze(-1)).exp_().mul_(of_sum.unsqueeze(-1))
+    gradient.scatter_add_(-1, targets.unsqueeze(-1), of_chosen.unsqueeze(-1))
+    return gradient if slope is None else gradient.mul_(slope)
 
 
 def _product(a: Tensor, b: Tensor, half_precision: bool) -> Tensor:
