@@ -42,6 +42,8 @@ EXEMPT: dict[tuple[str, str], str] = {
         (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
         for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
+    ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
+    ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",
     ("hyp_oc", "permutation"): "the first half of the batch is paired with the second, so its order makes the pairs",
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
     ("subdominance", "signal"): "a policy that is certain draws one decision only, and has nothing to compare it with",

@@ -22,6 +22,7 @@ from lossbench.metrics.ranking import (
     precise,
     ranked,
 )
+from lossbench.ops import normalize
 
 
 def outlier_metrics(logits: Float[Tensor, "N C"], outlier_logits: Float[Tensor, "M C"]) -> dict[str, Float[Tensor, ""]]:
@@ -75,6 +76,21 @@ def fpr95(rows: Ranked) -> Float[Tensor, "K"]:
     inliers = (~rows.positives).cumsum(-1).gather(-1, rows.last)
     enough = 100 * inliers >= 95 * inliers[..., -1:]
     return precise(torch.where(enough, outliers, rows.positives.shape[-1]).amin(-1)) / outliers[..., -1]
+
+
+def mahalanobis(features: Float[Tensor, "N D"], known: Float[Tensor, "M D"]) -> Float[Tensor, "N"]:
+    """Squared Mahalanobis distance of each example to the mean of the known ones.
+
+    Features are given unit length, then the mean 0 and the deviation 1 of the known ones; the covariance is inverted
+    where it is not 0.
+    Source  Sehwag, Chiang and Mittal 2021, arXiv:2103.12051 (SSD), with one cluster, as in arXiv:2402.02653
+    """
+    points, others = normalize(precise(features)), normalize(precise(known))
+    mean, std = others.mean(0), others.std(0, correction=0)
+    std = torch.where(std > 0, std, 1)
+    points, others = (points - mean) / std, (others - mean) / std
+    inverse = torch.linalg.pinv(others.T @ others / len(others), hermitian=True)
+    return ((points @ inverse) * points).sum(-1)
 
 
 def target_anomaly_metrics(
