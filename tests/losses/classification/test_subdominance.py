@@ -1,13 +1,22 @@
 import itertools
-import math
 
 import torch
 
 from lossbench.decisions import decision_costs
-from lossbench.losses.classification.subdominance import init_state, subdominance
+from lossbench.losses.classification import subdominance as module
+from lossbench.losses.classification.cross_entropy import cross_entropy
+from lossbench.losses.classification.subdominance import init_state
 from tests.losses.support import near
 
 B, J = 3, 4
+
+
+def subdominance(logits, targets, groups, counts, demonstrations, uniforms, state, **hyperparameters):
+    """After the warm-up."""
+    progress = torch.tensor(0.9)
+    return module.subdominance(
+        logits, targets, groups, counts, demonstrations, uniforms, progress, state, **hyperparameters
+    )
 
 
 def problem(seed=0):
@@ -18,8 +27,8 @@ def problem(seed=0):
     return logits, targets, groups, torch.tensor([5.0, 2.0], dtype=torch.float64), demonstrations
 
 
-def state(values=(0.0, 0.0, 0.0, 0.0)):
-    return {"log_scales": torch.tensor(values, dtype=torch.float64)}
+def state(values=(1.0, 1.0, 1.0, 1.0)):
+    return {"scales": torch.tensor(values, dtype=torch.float64)}
 
 
 def hinges(decisions, targets, groups, demonstrations, scales):
@@ -54,8 +63,7 @@ def test_oracle():
     values, gradients = [], []
     for _ in range(400):
         uniforms = torch.rand(B, 50, generator=generator, dtype=torch.float64)
-        log_scales = state([math.log(s) for s in scales])
-        value, _ = subdominance(logits, targets, groups, counts, demonstrations, uniforms, log_scales)
+        value, _ = subdominance(logits, targets, groups, counts, demonstrations, uniforms, state(scales))
         values.append(value.detach())
         gradients.append(torch.autograd.grad(value, logits)[0])
     for found, wanted in ((torch.stack(values), expected.detach()), (torch.stack(gradients), exact)):
@@ -63,23 +71,32 @@ def test_oracle():
         assert (5 * found.std(0) / 400**0.5 < 0.2 * wanted.abs().max()).all()  # the check means something
 
 
-def test_scales():  # the derivative of the sampled objective by each scale, by finite differences; exponentiated
-    logits, targets, groups, counts, demonstrations = problem()
-    uniforms = torch.rand(B, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    start = [0.3, -0.2, 0.1, 0.4]
-    _, new = subdominance(
-        logits, targets, groups, counts, demonstrations, uniforms, state(start), regularization=0.2, scale_rate=0.5
-    )
-
-    def objective(scales):
-        logs = state([math.log(s) for s in scales])
-        value, _ = subdominance(logits, targets, groups, counts, demonstrations, uniforms, logs)
-        return value.item() + 0.2 * sum(scales)
-
-    scales = [math.exp(value) for value in start]
-    for k in range(4):
-        up, down = (objective([s + h * (i == k) for i, s in enumerate(scales)]) for h in (1e-6, -1e-6))
-        near(new["log_scales"][k], start[k] - 0.5 * (up - down) / 2e-6, 1e-6)
+def test_scales():
+    """The sweep in a loop, from the mean costs of the draws: for demonstrations of many sizes, for a model that beats
+    none of them, and for one that beats all."""
+    generator = torch.Generator().manual_seed(3)
+    targets = torch.randint(2, (40,), generator=generator)
+    groups, counts = torch.randint(2, (40,), generator=generator), torch.tensor([20.0, 20.0], dtype=torch.float64)
+    right, wrong = (50 * torch.eye(2, dtype=torch.float64)[t] for t in (targets, 1 - targets))
+    for logits in (torch.randn(40, 2, generator=generator, dtype=torch.float64), right, wrong):
+        wrongly = torch.rand(40, 9, generator=generator) < torch.linspace(0.05, 0.6, 9)
+        demonstrations = (targets[:, None].bool() ^ wrongly).double()
+        uniforms = torch.rand(40, 6, generator=generator, dtype=torch.float64)
+        start = (3.0, 0.5, 2.0, 1.0)
+        _, new = subdominance(
+            logits, targets, groups, counts, demonstrations, uniforms, state(start), regularization=0.02
+        )
+        decisions = (uniforms < logits.softmax(-1)[:, 1:]).double()
+        own = decision_costs(decisions.T, targets, groups, 2).mean(0).tolist()
+        for k in range(4):
+            others = sorted(decision_costs(demonstrations.T, targets, groups, 2)[:, k].tolist())
+            expected = sum(start) / 4
+            for m, cost in enumerate(others):
+                if cost > own[k]:
+                    expected = min(100.0, 1 / (cost - own[k]))
+                if own[k] + 0.02 <= sum(others[: m + 1]) / (m + 1):
+                    break
+            near(new["scales"][k], expected)
 
 
 def test_hand():
@@ -94,5 +111,17 @@ def test_hand():
     near(value, 2 / 3 + 3 / 2 + 1 + 1)
 
 
+def test_warm_up():  # cross-entropy, and the scales wait
+    logits, targets, groups, counts, demonstrations = problem()
+    uniforms, start = torch.rand(B, 5).double(), state((3.0, 2.0, 1.0, 5.0))
+    given = (logits, targets, groups, counts, demonstrations, uniforms)
+    value, new = module.subdominance(*given, torch.tensor(0.49), start, warm_up=0.5)
+    near(value, cross_entropy(logits, targets).mean())
+    near(new["scales"], start["scales"])
+    after, new = module.subdominance(*given, torch.tensor(0.5), start, warm_up=0.5)
+    near(after, subdominance(*given, start)[0])
+    assert (new["scales"] != start["scales"]).any()
+
+
 def test_start():  # scales of 1
-    assert init_state()["log_scales"].tolist() == [0.0] * 4
+    assert init_state()["scales"].tolist() == [1.0] * 4
