@@ -86,8 +86,8 @@ def test_hand():  # two classes with one prototype each, at right angles; the ex
     near(new["prototypes"], torch.eye(2))
 
 
-def test_sinkhorn_uses_all_prototypes():  # rows sum to 1; of four examples that like the first column, it gets two within
-    # what three rounds leave; without them, four
+def test_sinkhorn_uses_all_prototypes():  # rows sum to 1; of four examples that like the first column, it gets two,
+    # within what three rounds leave; without them, four
     similarities = torch.tensor([[1.0, 0.0], [0.9, 0.0], [0.8, 0.0], [0.7, 0.0]]).double()
     q = _sinkhorn(similarities, 0.05)
     near(q.sum(1), [1.0] * 4)
