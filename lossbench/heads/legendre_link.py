@@ -10,14 +10,14 @@ softplus(w0) = 1 is multinomial logistic regression.
 hidden    units of each hidden layer of the convex network, even; half of them are functions of x alone
 depth     hidden layers, >= 1
 blocks    how many g follow each other, >= 1
-Numerics  g by reverse-mode differentiation inside the forward pass; training differentiates through it
+Numerics  the gradient is written out, so that nothing is differentiated within the forward pass
 Paper     Lam et al. 2023, arXiv:2301.11695; hidden = 4, depth = 4 and one or two blocks are the authors' settings for
           images. Their decay 0.5 weight |parameters|^2 is the optimizer's (optimizer=adam, optimizer.weight_decay)
 Differs   the normalisations before the activations (learned shift and scale) start as the identity; in the authors'
           code the first batch sets them to mean 0 and deviation 1. float32, where the authors use float64
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -58,20 +58,21 @@ class Block(nn.Module):
 
     def __init__(self, size: int, hidden: int, depth: int):
         super().__init__()
-        self.network = ConvexNetwork(size, hidden, depth)
+        self.slope = ConvexSlope(size, hidden, depth)
         self.w0 = nn.Parameter(torch.randn(()))
         self.w1 = nn.Parameter(torch.randn(()))
 
-    def potential(self, x: Tensor) -> Tensor:
-        return F.softplus(self.w1) * self.network(x) + F.softplus(self.w0) * x.square().sum(-1) / 2
-
     def forward(self, x: Tensor) -> Tensor:
-        # torch.func.grad: works where autograd is switched off (evaluation), and under vmap
-        return torch.func.grad(lambda point: self.potential(point).sum())(x)
+        return F.softplus(self.w1) * self.slope(x) + F.softplus(self.w0) * x
 
 
-class ConvexNetwork(nn.Module):
-    """Convex in x [*, K] -> [*]: what follows an activation has weights >= 0, and each layer sees x anew."""
+class ConvexSlope(nn.Module):
+    """The gradient [*, K] -> [*, K] of a network that is convex in x, because what follows an activation has weights
+    >= 0; each layer sees x anew:
+
+        z_1 = softplus(first(x))        a_l = norm_l(inner_l(z_l) + skip_l(x))
+        z_(l+1) = [softplus(a_l), softplus(own_l(x))]        network(x) = scale (last(z_depth) + last_skip(x))
+    """
 
     def __init__(self, size: int, hidden: int, depth: int):
         super().__init__()
@@ -86,17 +87,32 @@ class ConvexNetwork(nn.Module):
         self.last_log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        z = F.softplus(self.first(x))
-        for inner, skip, own, norm in zip(self.inner, self.skips, self.own, self.norms, strict=True):
-            z = torch.cat([F.softplus(norm(inner(z) + skip(x))), F.softplus(own(x))], -1)
-        return (self.last(z) + self.last_skip(x)).squeeze(-1) * (self.last_log_scale.exp() + SMALLEST_SCALE)
+        first = self.first(x)
+        layers: list[Any] = list(zip(self.inner, self.skips, self.own, self.norms, strict=True))
+        z = F.softplus(first)
+        before = []  # the activations, of each layer
+        for inner, skip, own, norm in layers:
+            a, o = norm(inner(z) + skip(x)), own(x)
+            before.append((a, o))
+            z = torch.cat([F.softplus(a), F.softplus(o)], -1)
+        # And back: dz and dx are the derivatives of the network in z and, so far, in x. softplus' is the sigmoid.
+        dz, dx = self.last.factors()[0].expand_as(z), self.last_skip.weight[0].expand_as(x)
+        for (a, o), (inner, skip, own, norm) in zip(reversed(before), reversed(layers), strict=True):
+            of_a, of_o = dz.chunk(2, -1)
+            da, do = of_a * a.sigmoid() * norm.scale(), of_o * o.sigmoid()
+            dz, dx = da @ inner.factors(), dx + da @ skip.weight + do @ own.weight
+        return (dx + (dz * first.sigmoid()) @ self.first.weight) * (self.last_log_scale.exp() + SMALLEST_SCALE)
 
 
 class PositiveLinear(nn.Linear):
     """Weights softplus(weight) > 0, the whole divided by the number of inputs."""
 
+    def factors(self) -> Tensor:
+        return F.softplus(self.weight) / self.in_features
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, F.softplus(self.weight), self.bias) / self.in_features
+        bias = None if self.bias is None else self.bias / self.in_features
+        return F.linear(x, self.factors(), bias)
 
 
 class Affine(nn.Module):
@@ -107,5 +123,8 @@ class Affine(nn.Module):
         self.shift = nn.Parameter(torch.zeros(size))
         self.log_scale = nn.Parameter(torch.zeros(size))
 
+    def scale(self) -> Tensor:
+        return self.log_scale.exp() + SMALLEST_SCALE
+
     def forward(self, x: Tensor) -> Tensor:
-        return (x + self.shift) * (self.log_scale.exp() + SMALLEST_SCALE)
+        return (x + self.shift) * self.scale()

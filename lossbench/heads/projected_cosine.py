@@ -12,7 +12,7 @@ Paper        Sariyildiz et al. 2023, arXiv:2206.15369; temperature = 0.1, hidden
              ResNet-50; layers = 3 is t-ReX, for transfer, layers = 1 is t-ReX*, for the classes themselves
 Differs      class vectors are learned; the paper's other form makes them of the features that a momentum encoder had of
              the class (OCM), which is not here. Nor are its views, one global and eight local crops of each image:
-             that is an augmentation
+             that is an augmentation. The linear layers before a batch norm, which would cancel them, have no biases
 """
 
 from typing import Annotated
@@ -42,14 +42,12 @@ class ProjectedCosine(nn.Module):
         made: list[nn.Module] = []
         width = num_features
         for _ in range(layers):
-            made += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.GELU()]
+            made += [nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU()]
             width = hidden
         self.projector = nn.Sequential(*made, nn.Linear(width, size, bias=False))
         for module in self.projector:
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
         self.classifier = Cosine(size, num_outputs, 1 / temperature)
 
     def forward(self, features: Tensor) -> Tensor:

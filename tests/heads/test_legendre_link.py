@@ -35,7 +35,7 @@ def test_oracle():  # the potential written out, differentiated by finite differ
         return torch.stack([(F.softplus(row) * z).sum() + b for row, b in zip(weight, bias, strict=True)]) / len(z)
 
     def potential(x):
-        n = block.network
+        n = block.slope
         z = F.softplus(n.first.weight @ x + n.first.bias)
         for i in range(2):
             joined = layer(n.inner[i].weight, n.inner[i].bias, z) + n.skips[i].weight @ x + n.skips[i].bias
@@ -54,7 +54,7 @@ def test_oracle():  # the potential written out, differentiated by finite differ
 
 def test_hand():  # one unit of x = 0: softplus'(0) = 1/2; F' = softplus(w1) (softplus(W) softplus'(0) W1 / 2 + skip)
     head = legendre_link(num_features=1, num_outputs=2, hidden=2, depth=1).double()
-    block, network = head.blocks[0], head.blocks[0].network
+    block, network = head.blocks[0], head.blocks[0].slope
     values = {head.scores.weight: 1.0, head.scores.bias: 0.0, network.first.weight: 3.0, network.first.bias: 0.0,
               network.last.weight: 0.0, network.last_skip.weight: 5.0, block.w1: 0.0, block.w0: 0.0}  # fmt: skip
     with torch.no_grad():
