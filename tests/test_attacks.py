@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lossbench.attacks import Ball, margin, projected_gradient, worst_logits
+from lossbench.attacks import Ball, gradient, margin, projected_gradient, worst_logits
 from lossbench.losses.classification.cross_entropy import cross_entropy
 from lossbench.models.convnet import convnet
 from lossbench.objective import Network
@@ -172,6 +172,14 @@ def test_no_graph():  # none of second order is built, in neither of the two way
         vmap(lambda _: projected_gradient(watched, x, zero, ball, steps=2, step_size=0.1))(torch.zeros(2)).grad_fn
         is None
     )
+    weight = torch.ones(3, requires_grad=True)
+
+    def slope(at):  # of sum_j weight_j at_j^2, whose own graph would lead to the weight
+        return gradient(lambda at: ((weight * at.square()).sum(), weight.sum()), at)
+
+    alone, stacked = slope(torch.ones(3)), vmap(slope)(torch.ones(2, 3))
+    assert alone[0].tolist() == [2.0] * 3 and stacked[0].tolist() == [[2.0] * 3] * 2
+    assert not any(tensor.requires_grad for tensor in (*alone, *stacked))
     with torch.no_grad():  # as at evaluation
         near(attack(model, x, targets, zero, ball, steps=2, step_size=0.1), found)
 

@@ -161,6 +161,20 @@ def test_evaluation_is_deterministic_and_gets_worse_with_the_radius(tmp_path):
     assert found[0] == found[1] > found[2]
 
 
+def test_evaluation_radius():  # is that of the ball, whatever the steps, and that of training where it is not given
+    for given, expected in ((None, 0.1), (0.02, 0.02)):
+        task = AdversarialClassification(DATA, CPU, radius=0.1, evaluation_radius=given, evaluation_step_size=50.0)
+        seen = []
+
+        def forward(x, seen=seen):
+            seen.append(x.detach())
+            return x.flatten(1)[:, :10]
+
+        task.attacked_logits(forward, batch()["x"], batch()["targets"])
+        furthest = max((x - batch()["x"]).abs().max() for x in seen) * DATA.std / 16
+        near(furthest, expected, 1e-5)
+
+
 def test_micro_batches(tmp_path):  # add up to the whole batch: the start of the attack is drawn once for all of it
     runs = [trainer(tmp_path / str(n), *SHORT, f"accumulation={n}", "model.activation=tanh") for n in (1, 4)]
     for made in runs:
