@@ -21,6 +21,7 @@ USAGE = """lossbench: does this loss really help?
   lossbench compare --by loss           differences, paired by seed, with intervals and a verdict
   lossbench report                      one self-contained HTML file: tables and plots
   lossbench paper SLUG                  run a paper's claim: method against baseline over seeds, and the verdict
+  lossbench sample FOLDER               text from the language model of a finished run
   lossbench list losses|papers|...      what there is
   lossbench show NAME                   one method: documentation, config, papers, tests, files
   lossbench sync | dashboard            wandb: push what is not there yet; build the workspace that compares losses
@@ -353,12 +354,20 @@ def dashboard(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def sample(arguments: list[str]) -> int:
+    """Text from the language model of a finished run."""
+    from lossbench.sampling import run
+
+    return run(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "collect": collect,
     "compare": compare,
     "report": report,
     "paper": paper,
+    "sample": sample,
     "list": list_names,
     "show": show_name,
     "sync": sync,
