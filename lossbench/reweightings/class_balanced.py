@@ -37,5 +37,5 @@ def class_balanced(
     start: Annotated[float, Interval(ge=0, le=1)] = 0.0,
 ) -> Float[Tensor, "*b"]:
     log_beta = (beta * torch.ones_like(class_counts)).log()  # -inf for beta = 0, whose powers are 0
-    weights = torch.expm1(log_beta) / torch.expm1(class_counts * log_beta)
+    weights = -1 / torch.expm1(class_counts * log_beta)  # 1 - beta is the same for all
     return of_examples(weights, targets, class_counts, progress, normalization, start)
