@@ -73,6 +73,7 @@ class Source:
             )
         self.resident = self._fits() if resident is None else resident
         self.kept: dict[str, Batch] = {}
+        self.reader, self.readers = 0, 1  # of several processes that read a part each of every batch
 
     def _fits(self) -> bool:
         if not all(isinstance(split.inputs, Tensor) for split in self.splits.values()):
@@ -167,20 +168,20 @@ class Source:
             epoch, skip = divmod(start, self.steps_per_epoch)
             while True:
                 for indices in self.order(epoch).split(self.batch_size)[skip:]:
-                    yield indices.tolist()
+                    yield indices.chunk(self.readers)[self.reader].tolist()
                 epoch, skip = epoch + 1, 0
 
         yield from self._load("train", batches())
 
-    def evaluation(self, name: str) -> Iterator[Batch]:
-        """The batches of a split in their own order, the last one may be smaller."""
-        size = self.evaluation_batch_size
+    def evaluation(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """The batches of a split, or of its examples from start to stop, in order; the last one may be smaller."""
+        size, stop = self.evaluation_batch_size, len(self.splits[name]) if stop is None else stop
         if self.resident:
             data = self._keep(name)
-            for start in range(0, len(self.splits[name]), size):
-                yield self._ready({key: t[start : start + size] for key, t in data.items()})
+            for first in range(start, stop, size):
+                yield self._ready({key: t[first : min(first + size, stop)] for key, t in data.items()})
         else:
-            indices = torch.arange(len(self.splits[name])).split(size)
+            indices = torch.arange(start, stop).split(size)
             yield from self._load(name, (part.tolist() for part in indices))
 
     def _load(self, name: str, batches: Iterator[list[int]]) -> Iterator[Batch]:

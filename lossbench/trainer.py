@@ -209,6 +209,12 @@ class Trainer:
 
     def _accumulate(self, batch: dict[str, Tensor], total_steps: int) -> tuple[Evaluation, Tensor]:
         """Micro-batches whose summed gradient equals the big batch's: totals add, and one division at the end."""
+        whole = self._sum_parts(batch, total_steps)
+        self._divide_gradients(len(batch["x"]), whole.count)
+        return whole, whole.loss
+
+    def _sum_parts(self, batch: dict[str, Tensor], total_steps: int) -> Evaluation:
+        """The sums over the micro-batches; their gradients are those of the total divided by the size of the batch."""
         size = len(batch["x"])
         totals: list[Tensor] = []
         count: Tensor | float = 0.0
@@ -225,13 +231,12 @@ class Trainer:
             if self.objective.has_state:
                 self.state = {**self.state, **self.kept(evaluation.state)}
         assert evaluation is not None
-        whole = Evaluation(torch.stack(totals).sum(), count, terms, evaluation.state)
-        if isinstance(count, Tensor) or count:
-            divisor = torch.where(count == 0, 1.0, count) if isinstance(count, Tensor) else count
-            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], size / divisor)
-        else:
-            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], float(size))
-        return whole, whole.loss
+        return Evaluation(torch.stack(totals).sum(), count, terms, evaluation.state)
+
+    def _divide_gradients(self, size: int, count: Tensor | float) -> None:
+        """From gradients of total / size to those of total / count."""
+        divisor = torch.where(count == 0, 1.0, count) if isinstance(count, Tensor) else count or 1.0
+        torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], size / divisor)
 
     def _clip(self) -> None:
         if self.settings.clip_norm is not None:
@@ -328,12 +333,20 @@ class Trainer:
             return GUESSED_STEPS
         return max(self.step + 1, round(self.step * self.settings.seconds / elapsed))
 
+    def _elapsed(self) -> float:
+        """Seconds spent in training."""
+        return time.perf_counter() - self.started
+
+    def _is_due(self, saved: float) -> bool:
+        """Whether it is time for a checkpoint; the last one was saved then."""
+        return time.perf_counter() - saved >= (self.settings.checkpoint_seconds or 0)
+
     def _loop(self) -> None:
         settings = self.settings
         saved = time.perf_counter()
         self.model.train()
         for batch in self.source.training(self.step):
-            elapsed = time.perf_counter() - self.started
+            elapsed = self._elapsed()
             if self.step >= settings.steps if settings.steps is not None else elapsed >= (settings.seconds or 0):
                 break
             total = self._total_steps(elapsed)
@@ -349,7 +362,7 @@ class Trainer:
             stopping = self.stop()
             if stopping or settings.checkpoint_seconds is not None:
                 now = time.perf_counter()
-                due = stopping or now - saved >= (settings.checkpoint_seconds or 0)
+                due = stopping or self._is_due(saved)
                 if due and self.step != settings.steps:
                     self.seconds = now - self.started
                     self.save_checkpoint()
@@ -422,7 +435,11 @@ class Trainer:
 
     def save_checkpoint(self) -> None:
         self.meter.check(self.step)
-        payload = {
+        checkpoint.save(self.folder, self.step, self.payload())
+
+    def payload(self) -> dict[str, Any]:
+        """Everything that going on from here takes."""
+        return {
             "run": self.run,
             "step": self.step,
             "seconds": self.seconds,
@@ -442,7 +459,6 @@ class Trainer:
             "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
-        checkpoint.save(self.folder, self.step, payload)
 
     def _restore(self, payload: dict[str, Any]) -> None:
         self.step, self.seconds = payload["step"], payload["seconds"]
