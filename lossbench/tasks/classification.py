@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lossbench.datasets.dataset import Dataset
+from lossbench.errors import UsageError
 from lossbench.metrics.long_tail import is_imbalanced, long_tail_metrics
 from lossbench.ops import one_hot
 from lossbench.tasks.supervised import SupervisedTask
@@ -37,7 +38,13 @@ class Classification(SupervisedTask):
         self._imbalanced = is_imbalanced(dataset.class_counts)
 
     def logits(self, head: Callable, features: Tensor) -> Tensor:
-        return head(features)
+        outputs = head(features)
+        if outputs.ndim > features.ndim:
+            raise UsageError(
+                "head: this head gives several outputs for an example in training, one for each of its draws or members. "
+                "Choose loss=sampled_cross_entropy, which reads all of them, a task for several members, or head=own."
+            )
+        return outputs
 
     def sampled_logits(self, head: Callable, features: Tensor) -> Tensor:
         outputs = head(features)

@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from lossbench.errors import UsageError
 from lossbench.heads.multi_sample_dropout import multi_sample_dropout
 from tests.engine import trainer
 
@@ -66,3 +68,9 @@ def test_another_head_counts_as_one_draw(tmp_path):
     run, plain = trainer(tmp_path, HEAD[1]), trainer(tmp_path)
     batch = next(run.source.training())
     torch.testing.assert_close(run._evaluate_objective(batch, 10).loss, plain._evaluate_objective(batch, 10).loss)
+
+
+def test_a_loss_of_one_output_is_refused(tmp_path):
+    run = trainer(tmp_path, HEAD[0])
+    with pytest.raises(UsageError, match="sampled_cross_entropy"):
+        run._evaluate_objective(next(run.source.training()), 10)
