@@ -41,7 +41,7 @@ class Classification(SupervisedTask):
         outputs = head(features)
         if outputs.ndim > features.ndim:
             raise UsageError(
-                "head: this head gives several outputs for an example in training, one for each of its draws or members. "
+                "head: this head gives several outputs for each example in training, of its draws or members. "
                 "Choose loss=sampled_cross_entropy, which reads all of them, a task for several members, or head=own."
             )
         return outputs
