@@ -70,6 +70,12 @@ class Linear(nn.Linear):
         return made if self.multiplier == 1.0 else made * self.multiplier
 
 
+def rotary(length: int, head_size: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, [length, head_size / 2], of the angle of every place in every plane."""
+    angles = torch.outer(torch.arange(length), base ** (-torch.arange(0, head_size, 2) / head_size))
+    return angles.cos(), angles.sin()
+
+
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Unit i of the first half of the last axis and unit i of the second, rotated as a plane by their angle."""
     first, second = x.chunk(2, -1)
@@ -77,6 +83,10 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
+    """x [B, T, width] -> the same shape. ``causal``: no token sees a later one."""
+
+    causal = True
+
     def __init__(
         self,
         width: int,
@@ -85,11 +95,12 @@ class Block(nn.Module):
         activation: Activation,
         qk_norm: bool,
         dropout: float,
-        multiplier: float,
-        scale: float,
+        multiplier: float = 1.0,
+        scale: float | None = None,
     ):
         super().__init__()
-        self.heads, self.activation, self.qk_norm, self.scale = heads, activation, qk_norm, scale
+        self.heads, self.activation, self.qk_norm = heads, activation, qk_norm
+        self.scale = (width // heads) ** -0.5 if scale is None else scale
         self.norm1 = nn.RMSNorm(width, eps=1e-6)
         self.query_key_value = Linear(width, 3 * width, multiplier)
         self.projection = Linear(width, width, multiplier)
@@ -111,7 +122,7 @@ class Block(nn.Module):
             if new < seen:  # token i of the new ones sees all that were there, and the new ones up to itself
                 mask = torch.ones(new, seen, dtype=torch.bool, device=x.device).tril(seen - new)
         mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=mask is None, scale=self.scale
+            query, key, value, attn_mask=mask, is_causal=self.causal and mask is None, scale=self.scale
         )
         return self.projection(mixed.transpose(-2, -3).flatten(-2))
 
@@ -155,9 +166,9 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(width, eps=1e-6)
-        angles = torch.outer(torch.arange(context), rotary_base ** (-torch.arange(0, head_size, 2) / head_size))
-        self.register_buffer("cosine", angles.cos(), persistent=False)
-        self.register_buffer("sine", angles.sin(), persistent=False)
+        cosine, sine = rotary(context, head_size, rotary_base)
+        self.register_buffer("cosine", cosine, persistent=False)
+        self.register_buffer("sine", sine, persistent=False)
 
     def cache(self) -> Cache:
         """An empty one, for generation: ``forward(x, cache)`` reads x behind what the cache has."""
@@ -180,6 +191,33 @@ class Decoder(nn.Module):
             cache.length = stop
         h = self.norm(h)
         return h if self.output_multiplier == 1.0 else h * self.output_multiplier
+
+
+def check_heads(width: int, heads: int) -> None:
+    if width % (2 * heads):
+        raise UsageError(
+            f"model.heads={heads} does not divide model.width={width} into heads of an even size. "
+            "Give a model.heads such as 1, and an even width."
+        )
+
+
+def initialise(body: nn.Module, head: nn.Linear, *, depth: int, tied: bool, growth: float = 1.0) -> None:
+    """The weights as ``gpt`` says; a tied head becomes the embedding's weight.
+
+    growth   of the width over the one at which the learning rate was tuned: what muP multiplies hidden weights with
+    """
+    for name, parameter in body.named_parameters():
+        if name.endswith(("projection.weight", "contract.weight")):
+            nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1] * 2 * depth))
+        elif parameter.ndim == 2 and not name.startswith("embedding"):
+            nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1]))
+    embedding = body.embedding
+    assert isinstance(embedding, nn.Embedding)
+    nn.init.normal_(head.weight, std=0.02 if tied else 0.1 / math.sqrt(head.in_features / growth))
+    if tied:
+        embedding.weight = head.weight
+    else:
+        nn.init.normal_(embedding.weight)
 
 
 def gpt(
@@ -218,15 +256,11 @@ def gpt(
             f"model=gpt reads tokens [T], and the inputs of this data set have the shape {list(input_shape)}. "
             "Choose a data set of tokens, such as dataset=shakespeare, or another model."
         )
-    if width % (2 * heads):
-        raise UsageError(
-            f"model.heads={heads} does not divide model.width={width} into heads of an even size. "
-            "Give a model.heads such as 1, and an even width."
-        )
+    check_heads(width, heads)
     growth = 1.0 if mup_base_width is None else width / mup_base_width
     head_size, hidden = width // heads, max(round(mlp_ratio * width), 1)
     # muP: attention by 1 / head size, hidden weights by 1 / growth with a start as much larger, the head by 1 / growth.
-    scale = head_size**-0.5 if mup_base_width is None else math.sqrt(32) / head_size
+    scale = None if mup_base_width is None else math.sqrt(32) / head_size
     blocks = [Block(width, heads, hidden, activation, qk_norm, dropout, 1 / growth, scale) for _ in range(depth)]
     body = Decoder(
         num_outputs,
@@ -240,14 +274,5 @@ def gpt(
         1 / growth,
     )
     head = nn.Linear(width, num_outputs, bias=False)
-    for name, parameter in body.named_parameters():
-        if name.endswith(("projection.weight", "contract.weight")):
-            nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1] * 2 * depth))
-        elif parameter.ndim == 2 and not name.startswith("embedding"):
-            nn.init.normal_(parameter, std=growth / math.sqrt(parameter.shape[1]))
-    nn.init.normal_(head.weight, std=0.02 if tied else 0.1 / math.sqrt(width / growth))
-    if tied:
-        body.embedding.weight = head.weight
-    else:
-        nn.init.normal_(body.embedding.weight)
+    initialise(body, head, depth=depth, tied=tied, growth=growth)
     return Model(body, head, num_features=width)

@@ -22,7 +22,7 @@ from lossbench.ops import one_hot
 
 
 class LanguageModeling:
-    batch = ("x", "targets", "ids")
+    batch: tuple[str, ...] = ("x", "targets", "ids")
     selection = ("nll", "lower")
     tokens = True  # *b is [B, T]
 

@@ -31,6 +31,7 @@ def test_config(path):
     except UsageError as error:  # a model of tokens refuses images
         assert "reads tokens" in str(error)
         inputs, expected = torch.zeros(2, 8, dtype=torch.long), (2, 8, 10)
-        model = build(input_shape=(8,), num_outputs=10)
+        shape = (3, 5) if "[S, T]" in str(error) else (8,)  # a source and a target, one behind the other
+        model = build(input_shape=shape, num_outputs=10)
     assert isinstance(model, Model)
     assert model.eval()(inputs).shape == expected
