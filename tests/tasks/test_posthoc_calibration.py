@@ -63,7 +63,7 @@ def test_run(tmp_path, monkeypatch):  # the accuracy stays the classifier's, and
     monkeypatch.setenv("LOSSBENCH_OUTPUTS", str(tmp_path))
     with pytest.raises(SystemExit) as left:
         main([
-            "train", "task=posthoc_calibration", "variant=[calibration_split,shifted_test]", "model=constant",
+            "train", "task=posthoc_calibration", "variant=[calibration_split,shifted_test]", "model=constant_outputs",
             "+task.classifier.train={variant: [calibration_split], variant.calibration_split.part: model, "
             "budget.epochs: 8}", "optimizer.lr=0.05", "optimizer.weight_decay=0", "budget.epochs=80", "device=cpu",
         ])  # fmt: skip

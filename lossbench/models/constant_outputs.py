@@ -1,4 +1,4 @@
-"""Constant model: the same outputs for every input. Its only parameters are these outputs.
+"""Constant outputs: the same outputs for every input. Its only parameters are these outputs.
 
 What a calibrator or a threshold is that does not look at the input: one temperature for all (temperature scaling), one
 quantile for all (split conformal prediction). As a classifier, the class frequencies.
@@ -18,7 +18,7 @@ class Nothing(nn.Module):
         return x.new_ones((len(x), 1))
 
 
-def constant(*, input_shape: Sequence[int], num_outputs: int) -> Model:
+def constant_outputs(*, input_shape: Sequence[int], num_outputs: int) -> Model:
     """Inputs of every shape; the outputs start at 0."""
     head = nn.Linear(1, num_outputs, bias=False)
     nn.init.zeros_(head.weight)
