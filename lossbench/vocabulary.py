@@ -159,6 +159,16 @@ def second_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"
     return _normal((sizes.B, sizes.D), generator)
 
 
+def bound_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "F D"]:
+    """Output of the head for F fixed training examples, the same in every batch."""
+    return _normal((2 * sizes.C, sizes.D), generator)
+
+
+def bound_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "F"]:
+    """Class indices of the fixed training examples; every class has as many."""
+    return torch.arange(sizes.C).repeat(2)
+
+
 def counterfactual_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
     """Logits of the same examples had their protected attribute been the other; with gradient."""
     return _normal((sizes.B, sizes.C), generator)

@@ -44,6 +44,7 @@ CONSTANT = BATCH | {
     "class_counts",
     "softcap",
     "class_prior",
+    "bound_targets",
     "group_counts",
     "losses",
     "mixing_partners",

@@ -13,7 +13,7 @@ smoothing >= 0: keeps a bundle without positives defined, and rewards it for rej
 Returns   [] for bundle=batch, which does not add over micro-batches and wants batches that hold positives;
           [B] for bundle=example, the mean over its labels
 Numerics  bounded: the sigmoid saturates, so that the gradient vanishes where a score is confident, right or wrong
-Paper     Milletari et al. 2016, arXiv:1606.04797 (squared); bundles and smoothing: Yuan et al. 2021, arXiv:2103.11795
+Paper     Milletari et al. 2016, arXiv:1606.04797 (squared); on what bundles do: Yuan et al. 2021, arXiv:2103.11795
 Differs   smoothing is the same above and below; MONAI has one for each. Its DiceLoss(batch=True) is bundle=batch
 """
 
