@@ -79,7 +79,8 @@ def test_one_width_is_the_quantile(tmp_path, monkeypatch):  # the constant model
     monkeypatch.setenv("LOSSBENCH_OUTPUTS", str(tmp_path))
     with pytest.raises(SystemExit) as left:
         main([
-            "train", "dataset=covariate_shift", "task=conformal_threshold", "loss=conformal_pinball", "model=constant_outputs",
+            "train", "dataset=covariate_shift", "task=conformal_threshold", "loss=conformal_pinball",
+            "model=constant_outputs",
             "dataset.shift=0", "variant=[calibration_split]", "variant.calibration_split.fraction=0.5", "device=cpu",
             "task.predictor={train: {variant: [calibration_split], variant.calibration_split.part: model, "
             "variant.calibration_split.fraction: 0.5, model: linear, optimizer.lr: 0.01}}",
