@@ -27,12 +27,14 @@ def test_part_of_the_targets_is_wrong():
 
 def test_the_wrong_class_follows_the_softmax_of_the_input():  # two inputs, a thousand copies of each, one class
     dataset = classification((2000,), classes=6)
-    copies, x = torch.arange(2000) % 2, torch.randn(2, 20, generator=generator(3))
-    dataset.train.inputs = x[copies]
-    made = instance_dependent_label_noise(dataset, generator(), rate=0.5)
     draws = generator()
     _truncated_normal(2000, 0.5, 0.1, draws)
-    scores = x @ torch.randn(20, 6, generator=draws)  # the directions of class 0 are the first
+    directions = torch.randn(20, 6, generator=draws)  # those of class 0 are the first
+    # The second input points where the true class scores highest: that must not count.
+    copies, x = torch.arange(2000) % 2, torch.stack([torch.randn(20, generator=generator(3)), directions[:, 0] / 2])
+    dataset.train.inputs = x[copies]
+    made = instance_dependent_label_noise(dataset, generator(), rate=0.5)
+    scores = x @ directions
     for which in (0, 1):
         counts = torch.bincount(made.train.labels["targets"][copies == which], minlength=6).double()
         wrong = counts[1:].sum()
