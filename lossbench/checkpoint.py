@@ -104,6 +104,20 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in found if found[path]), key=lambda path: int(found[path][1]))  # type: ignore[index]
 
 
+def keep(folder: Path, step: int, payload: dict[str, Any]) -> Path:
+    """A checkpoint that stays when the run has ended, for runs that go on from it."""
+    return write(folder / f"kept-{step:09d}.pt", payload)
+
+
+def kept(folder: Path) -> list[Path]:
+    """From the oldest to the newest."""
+    return sorted(folder.glob("kept-*.pt"), key=step_of)
+
+
+def step_of(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
 def remove_torn(folder: Path) -> None:
     """What writes that were killed have left: temporary files, digests without their file."""
     for path in (*folder.glob(".*.tmp"), *folder.glob("*.sha256")):

@@ -36,7 +36,7 @@ GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", 
 LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
 NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit",
-                "profile")  # fmt: skip
+                "profile", "continue_from")  # fmt: skip
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
@@ -112,6 +112,7 @@ def root_settings(
     retry: Literal["failed"] | None,
     fail_fast: Annotated[int, Ge(1)] | None,
     time_limit: Annotated[float, Gt(0)] | None,
+    continue_from: str | None,
     profile: bool,
 ) -> None:
     """The keys at the root of the config, their types and ranges."""
@@ -135,7 +136,9 @@ def evaluation(
 ) -> None: ...
 
 
-def checkpoint_settings(*, seconds: Annotated[float, Ge(0)] | None, keep_weights: bool) -> None: ...
+def checkpoint_settings(
+    *, seconds: Annotated[float, Ge(0)] | None, keep: Sequence[Annotated[int, Ge(1)]], keep_weights: bool
+) -> None: ...
 
 
 def data_settings(*, workers: Annotated[int, Ge(0)], resident: bool | None) -> None: ...
@@ -555,6 +558,10 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
             raise lacking
         parts = build(config, device)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
+        if resume is None and config["continue_from"] is not None:
+            from lossbench import continuing
+
+            resume = continuing.start(config, prepared.run, folder, parts["objective"], parts["source"], device)
         metrics = records.Metrics(folder, keep_until_step=resume["step"] if resume else None)
         text = yaml.dump(config, Dumper=YAML, sort_keys=False)
         checkpoint.write_atomically(folder / "config.yaml", text.encode(), durable=False)
@@ -754,7 +761,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     optimizer = build_optimizer(config, model, loss_parameters, device)
     torch.manual_seed(seeds.derive(seed, "dropout"))
     steps_per_epoch, limits = source.steps_per_epoch, config["budget"]
-    steps = _steps(limits, steps_per_epoch, config["batch_size"])
+    steps = steps_of(limits, steps_per_epoch, config["batch_size"])
     cadence = config["evaluation"]
     amp = config["precision"]["autocast"]
     settings = Settings(
@@ -767,6 +774,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         autocast=getattr(torch, amp) if amp else None,
         loss_scaling=config["precision"]["loss_scaling"],
         checkpoint_seconds=config["checkpoint"]["seconds"],
+        keep=frozenset(config["checkpoint"]["keep"]),
         selection=_selection(config["selection"], task.selection),
         compile=config["compile"],
     )
@@ -796,7 +804,7 @@ def _selection(chosen: Mapping[str, Any], default: tuple[str, str]) -> tuple[str
     return metric, chosen["direction"] or natural
 
 
-def _steps(limits: Mapping[str, Any], steps_per_epoch: int, batch_size: int) -> int | None:
+def steps_of(limits: Mapping[str, Any], steps_per_epoch: int, batch_size: int) -> int | None:
     if limits["steps"] is not None:
         return limits["steps"]
     if limits["examples"] is not None:

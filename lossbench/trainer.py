@@ -41,6 +41,7 @@ class Settings:
     autocast: torch.dtype | None = None
     loss_scaling: bool = False
     checkpoint_seconds: float | None = 30.0
+    keep: frozenset[int] = frozenset()  # steps whose checkpoints stay
     selection: tuple[str, str] = ("accuracy", "higher")
     compile: bool | str = False
 
@@ -359,6 +360,8 @@ class Trainer:
                 self.seconds = now - self.started
                 self._evaluate_validation()
                 self.started += time.perf_counter() - now  # evaluation is not training time
+            if self.step in settings.keep:
+                self.keep_checkpoint()
             stopping = self.stop()
             if stopping or settings.checkpoint_seconds is not None:
                 now = time.perf_counter()
@@ -436,6 +439,11 @@ class Trainer:
     def save_checkpoint(self) -> None:
         self.meter.check(self.step)
         checkpoint.save(self.folder, self.step, self.payload())
+
+    def keep_checkpoint(self) -> None:
+        self.meter.check(self.step)
+        self.seconds = self._elapsed()
+        checkpoint.keep(self.folder, self.step, self.payload())
 
     def payload(self) -> dict[str, Any]:
         """Everything that going on from here takes."""

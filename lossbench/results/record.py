@@ -54,6 +54,12 @@ class Metrics:
         append(self.path.parent, row)
 
 
+def copy_rows(source: Path, folder: Path, until_step: int) -> None:
+    """The evaluations of another run up to a step, as the beginning of this one's."""
+    text = "".join(_line(row) for row in rows(source) if row["step"] <= until_step and not _is_test(row))
+    write_atomically(folder / "metrics.jsonl", text.encode(), durable=False)
+
+
 def append(folder: Path, row: dict[str, Any]) -> None:
     """One more row of metrics.jsonl."""
     with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:

@@ -42,6 +42,8 @@ def why_alone(config: Mapping[str, Any]) -> str | None:
         return "channels_last=true"
     if config["model"].get("dropout"):
         return "model.dropout: its random stream is one for all"
+    if config["continue_from"] is not None or config["checkpoint"]["keep"]:
+        return "continue_from, checkpoint.keep: its checkpoints are its own"
     if config["data"]["resident"] is False:
         return "data.resident=false"
     return None
