@@ -36,7 +36,7 @@ GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", 
 LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
 NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit",
-                "profile", "continue_from")  # fmt: skip
+                "profile", "continue_from", "shard")  # fmt: skip
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
@@ -114,6 +114,7 @@ def root_settings(
     time_limit: Annotated[float, Gt(0)] | None,
     continue_from: str | None,
     profile: bool,
+    shard: bool,
 ) -> None:
     """The keys at the root of the config, their types and ranges."""
 
@@ -511,10 +512,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def execute(
-    prepared: Prepared, watcher: Watcher | None = None, stop: Callable[[], bool] = lambda: False
+    prepared: Prepared, watcher: Watcher | None = None, stop: Callable[[], bool] = lambda: False, ranks: Any = None
 ) -> dict[str, Any]:
     """Train the run and write its record; a finished one is only read. Returns the record.
 
+    ranks   the processes that train it together, this one is the first of; see lossbench/distributed.py
     Raises UsageError for what was found wrong before step 0 (nothing is recorded then) and RunError, after recording
     it, for a failure while training; Interrupted when ``stop`` came true.
     """
@@ -531,10 +533,10 @@ def execute(
             found = prepared.record
             assert found is not None
             return found
-        return _execute(prepared, watcher, stop)
+        return _execute(prepared, watcher, stop, ranks)
 
 
-def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> dict[str, Any]:
+def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool], ranks: Any) -> dict[str, Any]:
     config, folder = prepared.config, prepared.folder
     lacking: Exception | None = None
     try:
@@ -557,6 +559,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         if lacking is not None:
             raise lacking
         parts = build(config, device)
+        if ranks is not None:
+            parts = ranks.parts(parts, config)
         resume = checkpoint.latest(folder, prepared.run, watcher.warn, device)
         if resume is None and config["continue_from"] is not None:
             from lossbench import continuing
@@ -567,13 +571,15 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         checkpoint.write_atomically(folder / "config.yaml", text.encode(), durable=False)
         (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
         watcher.started(prepared, resume["step"] if resume else None)
+        if ranks is not None:
+            ranks.begin(resume)
 
         def report(row: dict[str, Any]) -> None:
             metrics.append(row)
             watcher.row(row)
 
         training = {key: value for key, value in parts.items() if key != "shapes"}
-        trainer = Trainer(
+        trainer = (Trainer if ranks is None else ranks.trainer)(
             run=prepared.run, folder=folder, report=report, progress=watcher.progress, stop=stop, **training
         )
         if config["profile"]:
@@ -590,7 +596,8 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
                 (folder / name).unlink(missing_ok=True)
             _remove_if_empty(folder)
         raise
-    except Exception as caught:
+    except Exception as failed:
+        caught = failed if ranks is None else ranks.cause(failed)
         error = {"type": type(caught).__name__, "message": str(caught), "traceback": traceback.format_exc()}
         if trainer is not None:
             outcome = Outcome("failed", trainer.step, trainer.best, trainer.last_row, train_seconds=trainer.seconds)
@@ -601,7 +608,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> 
         prepared,
         outcome,
         error=error,
-        weights=trainer.model.state_dict() if trainer else {},
+        weights=trainer.weights() if trainer else {},
         source=source,
         shapes=parts.get("shapes"),
         parameters=sum(p.numel() for p in model.parameters()) if model else None,
@@ -728,7 +735,12 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         resident=config["data"]["resident"],
     )
     model_shapes = shapes(config, dataset)
-    model = build_model(config, *model_shapes).to(device)
+    model = build_model(config, *model_shapes)
+    if config["shard"]:
+        from lossbench import distributed
+
+        distributed.shard(model, device)
+    model = model.to(device)
     if config["channels_last"] and device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frozen = {
@@ -736,6 +748,8 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         for key, value in frozen_models(config["task"]).items()
     }
     task = make_task(dataset, device, **frozen)
+    if getattr(task, "start", None) is not None:
+        _start_from(model, task.start)
 
     def function(key: str, entry: Mapping[str, Any]) -> Callable:
         return tensors(bind(entry, key), dataset.num_outputs, device, key)
@@ -793,6 +807,19 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "generators": {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws},
         "shapes": model_shapes,
     }
+
+
+def _start_from(model: nn.Module, start: nn.Module) -> None:
+    """Give the model the weights that its task says it begins with."""
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    found = {name: value.shape for name, value in start.state_dict().items()}
+    if wanted != found:
+        different = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        raise UsageError(
+            f"task: the model that the training is to start from differs from model= and head= in {different[0]}"
+            f"{f' and {len(different) - 1} more' if len(different) > 1 else ''}. Choose the same model, of the same size."
+        )
+    model.load_state_dict(start.state_dict())
 
 
 def _selection(chosen: Mapping[str, Any], default: tuple[str, str]) -> tuple[str, str]:

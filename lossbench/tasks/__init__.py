@@ -7,6 +7,7 @@ numbers that every run of the task reports, whatever loss trained it.
 
 ``batch``       names that every batch of the task has
 ``selection``   (metric, "higher" or "lower"): which validation metric chooses the reported model
+``start``       may be absent: a frozen model whose weights the trained model begins with
 A keyword-only parameter of the constructor is a key of the task's config; one annotated ``nn.Module`` is given there as
 the folder of a finished run and arrives as that run's frozen model.
 """
