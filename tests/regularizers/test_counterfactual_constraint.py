@@ -21,17 +21,17 @@ def test_limit():  # a constraint that holds at the start never gets a multiplie
     assert state["multiplier"] == 0 and state["step"] == 3
 
 
-@pytest.mark.parametrize("primal_steps", [1, 3])
-def test_oracle(primal_steps):  # dual ascent as a loop over steps: descend primal_steps times, then ascend
+@pytest.mark.parametrize(("primal_steps", "level"), [(1, 0.1), (1, 0.9), (3, 0.1)])
+def test_oracle(primal_steps, level):  # dual ascent as a loop over steps: descend primal_steps times, then ascend
     state = {"multiplier": torch.tensor(0.0, dtype=torch.float64), "step": torch.tensor(0.0)}
     multiplier = 0.0
     for step in range(8):
         logits, other = sample("logits", "counterfactual_logits", seed=step)
-        violation = divergence(logits, other) - 0.7
+        violation = divergence(logits, other) - level
         if step in ((1, 2, 3, 4, 5, 6, 7) if primal_steps == 1 else (3, 6)):
             multiplier = max(0.0, multiplier + 0.3 * violation.mean().item())
         values, state = counterfactual_constraint(
-            logits, other, state, level=0.7, dual_rate=0.3, primal_steps=primal_steps
+            logits, other, state, level=level, dual_rate=0.3, primal_steps=primal_steps
         )
         near(values, multiplier * violation)
         near(state["multiplier"], multiplier)
