@@ -816,8 +816,8 @@ def _start_from(model: nn.Module, start: nn.Module) -> None:
     if wanted != found:
         different = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
         raise UsageError(
-            f"task: the model that the training is to start from differs from model= and head= in {different[0]}"
-            f"{f' and {len(different) - 1} more' if len(different) > 1 else ''}. Choose the same model, of the same size."
+            f"task: the model that training is to start from differs from model= and head= in {len(different)} tensors, "
+            f"such as {different[0]}. Choose the same model, of the same size."
         )
     model.load_state_dict(start.state_dict())
 

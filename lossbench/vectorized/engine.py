@@ -397,7 +397,7 @@ def bytes_per_run(member: Member, model: nn.Module) -> int:
         return tensor
 
     batch = member.source.examples(torch.arange(member.source.batch_size, device=member.source.device))
-    # An estimate of memory alone: where this plain pass cannot be made (bags, attacks within the model), it is left out.
+    # An estimate: where the task passes something else than x through the model, such as bags, it goes without.
     with contextlib.suppress(RuntimeError), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         Network.of(model).forward(batch["x"])
     tensors = [*model.parameters(), *model.buffers()]
