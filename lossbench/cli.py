@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = run_command(arguments)
     except UsageError as error:
-        print(f"lossbench: {error}", file=sys.stderr)
+        complain(error)
         code = 2
     except RunError as error:
-        print(f"lossbench: {error}", file=sys.stderr)
+        complain(error)
         code = 1
     except KeyboardInterrupt:
         code = 130
@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def complain(error: Exception) -> None:
+    """Once, however many processes train together and see it."""
+    if not ranks() or os.environ["RANK"] == "0":
+        print(f"lossbench: {error}", file=sys.stderr)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -79,6 +85,8 @@ def train(arguments: list[str]) -> int:
             arguments.insert(0, "-m")
     deferred.clear()
     if {"-m", "--multirun"} & set(arguments):
+        if ranks():
+            raise UsageError("torchrun trains one run on several devices; a sweep (-m) is started without it.")
         # In front: Hydra's parser takes no option between two overrides.
         arguments = ["-m", *(argument for argument in arguments if argument not in ("-m", "--multirun"))]
         if not any(argument.startswith("hydra/sweeper=") for argument in arguments):
@@ -162,15 +170,29 @@ def train_one(config: Any) -> int:
     choices = {key: run.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
     config = {str(key): value for key, value in plain.items()}
     loader = GlobalHydra.instance().config_loader()
-    return train_prepared(composing.prepare({**config, "choices": choices}, loader, tuple(settings.overrides.task)))
+    prepared = composing.prepare({**config, "choices": choices}, loader, tuple(settings.overrides.task))
+    if ranks():
+        from lossbench import distributed
+
+        return distributed.train(prepared, train_prepared)
+    return train_prepared(prepared)
+
+
+def ranks() -> int:
+    """How many processes train this run together: torchrun has started this one; 0 without it."""
+    number = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    return number if number > 1 else 0
 
 
 def _is_hydra(key: str) -> bool:
     return key.startswith("hydra/") or key == "search"
 
 
-def train_prepared(prepared: "Prepared") -> int:
-    """A run in this process, unless it is finished already."""
+def train_prepared(prepared: "Prepared", together: Any = None) -> int:
+    """A run in this process, unless it is finished already.
+
+    together   the processes that train it, this one is the first of; see lossbench/distributed.py
+    """
     from lossbench import run
     from lossbench.display import Terminal, say
     from lossbench.interrupts import StopOnSignal
@@ -183,9 +205,10 @@ def train_prepared(prepared: "Prepared") -> int:
         say(summary(found))
         return 0 if found["status"] == "completed" else 1
     terminal = Terminal(metric=prepared.config["selection"]["metric"] or run.default_metric(prepared.config))
-    with mirrored([prepared.folder], prepared.config["logger"]["wandb"], say), StopOnSignal() as stop:
+    signals = StopOnSignal(patient=together is not None)
+    with mirrored([prepared.folder], prepared.config["logger"]["wandb"], say), signals as stop:
         try:
-            record = run.execute(prepared, terminal, stop)
+            record = run.execute(prepared, terminal, stop, together)
         except Interrupted as interrupted:
             print(f"lossbench: {interrupted}", file=sys.stderr)
             return 130

@@ -19,17 +19,20 @@ def die_with_parent(parent: int, *ignored: Any) -> None:
 
 
 class StopOnSignal:
-    """A context; calling it tells whether SIGINT or SIGTERM has come. A second one raises KeyboardInterrupt."""
+    """A context; calling it tells whether SIGINT or SIGTERM has come. A second one raises KeyboardInterrupt.
 
-    def __init__(self) -> None:
-        self.stopping = False
+    patient   it does not: a process that torchrun has started gets the signals of a terminal twice
+    """
+
+    def __init__(self, patient: bool = False) -> None:
+        self.stopping, self.patient = False, patient
         self.previous: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         return self.stopping
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.stopping:
+        if self.stopping and not self.patient:
             raise KeyboardInterrupt
         self.stopping = True
 

@@ -429,6 +429,10 @@ class Trainer:
         self.last_row = row
         self.report(row)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Of the model, as they are kept for later."""
+        return self.model.state_dict()
+
     def _test(self) -> dict[str, float]:
         """The test split is read here, once, with the weights chosen on validation; they stay in the model."""
         self.model.load_state_dict(self.best_weights)
@@ -438,12 +442,15 @@ class Trainer:
 
     def save_checkpoint(self) -> None:
         self.meter.check(self.step)
-        checkpoint.save(self.folder, self.step, self.payload())
+        self.write_payload(checkpoint.save)
+
+    def write_payload(self, write: Callable[[Path, int, dict[str, Any]], Any]) -> None:
+        write(self.folder, self.step, self.payload())
 
     def keep_checkpoint(self) -> None:
         self.meter.check(self.step)
         self.seconds = self._elapsed()
-        checkpoint.keep(self.folder, self.step, self.payload())
+        self.write_payload(checkpoint.keep)
 
     def payload(self) -> dict[str, Any]:
         """Everything that going on from here takes."""
