@@ -259,6 +259,11 @@ def correct(sizes: Sizes, generator: Generator) -> Bool[Tensor, "*b"]:
     return torch.rand(sizes.b, generator=generator) < 0.5
 
 
+def predicted(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
+    """The likeliest class."""
+    return torch.randint(sizes.C, sizes.b, generator=generator)
+
+
 def predictive_entropy(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
     """Entropy of the model's distribution over the classes, in nats, >= 0."""
     return _normal(sizes.b, generator).abs()

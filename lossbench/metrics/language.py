@@ -16,6 +16,7 @@ from lossbench.metrics.ranking import nan_unless, precise
 
 QUARTERS = ("first", "second", "third", "last")
 TERCILES = ("frequent", "middle", "rare")
+WINDOW = 16  # tokens in which a repetition is looked for
 
 
 def language_metrics(
@@ -25,6 +26,7 @@ def language_metrics(
     predictive_entropy: Float[Tensor, "N T"],
     targets: Int[Tensor, "N T"],
     mask: Bool[Tensor, "N T"],
+    predicted: Int[Tensor, "N T"] | None = None,
     *,
     token_bytes: Float[Tensor, "C"] | None = None,
     terciles: Int[Tensor, "C"] | None = None,
@@ -34,12 +36,13 @@ def language_metrics(
 
     target_log_p         log-probability of the target        confidence   probability of the likeliest token
     correct              whether that one is the target       predictive_entropy   of the model's distribution, in nats
+    predicted            the likeliest token; None leaves repetition out
     token_bytes          bytes of text of each token; None leaves bits_per_byte out
     terciles             0, 1 or 2 for each token of the vocabulary, from ``frequency_terciles``
     entropy_rate         of the source in nats per token, where it is known
     Returns  nll (nats per token), perplexity, bits_per_byte, accuracy, sequence_accuracy, ece, predictive_entropy, nll
-             by position (nll_first_quarter ...) and by frequency of the target (nll_frequent ...), nll_above_entropy;
-             NaN for what has no token
+             by position (nll_first_quarter ...) and by frequency of the target (nll_frequent ...), nll_above_entropy,
+             repetition, verbatim_rate, verbatim_tokens; NaN for what has no token
     """
     nll = mean_under(-target_log_p, mask)
     values = {
@@ -50,6 +53,9 @@ def language_metrics(
         "ece": token_ece(confidence, correct, mask),
         "predictive_entropy": mean_under(predictive_entropy, mask),
     }
+    values["verbatim_rate"], values["verbatim_tokens"] = verbatim(correct, mask)
+    if predicted is not None:
+        values["repetition"] = repetition(predicted, targets, mask)
     if token_bytes is not None:
         values["bits_per_byte"] = bits_per_byte(target_log_p, targets, mask, token_bytes)
     if entropy_rate is not None:
@@ -76,6 +82,36 @@ def sequence_accuracy(correct: Bool[Tensor, "N T"], mask: Bool[Tensor, "N T"]) -
     """Part of the sequences of which every token is right, of those that have one."""
     there = mask.any(1)
     return (precise((correct | ~mask).all(1)) * there).sum() / there.sum()
+
+
+def repetition(
+    predicted: Int[Tensor, "N T"], targets: Int[Tensor, "N T"], mask: Bool[Tensor, "N T"], *, window: int = WINDOW
+) -> Float[Tensor, ""]:
+    """Part of the tokens where the likeliest token is wrong, and is one of the ``window`` tokens before.
+
+    Source  Welleck et al. 2020, arXiv:1908.04319: wrep/16
+    """
+    again = torch.zeros_like(mask)
+    for lag in range(1, min(window, targets.shape[1] - 1) + 1):
+        same = predicted[:, lag:] == targets[:, :-lag]
+        again = again | torch.cat([torch.zeros_like(again[:, :lag]), same], 1)
+    return mean_under(again & (predicted != targets), mask)
+
+
+def verbatim(correct: Bool[Tensor, "N T"], mask: Bool[Tensor, "N T"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """What greedy decoding from the first half of a sequence repeats of its second half.
+
+    Decoding leaves the sequence at the first token that is not the likeliest after the right ones before it, so nothing
+    has to be decoded.
+    Returns  part of the sequences whose second half is repeated to the end; mean number of tokens until the first
+             other one. Sequences of which no token counts there are left out
+    """
+    half = correct.shape[1] // 2
+    counts = mask[:, half:]
+    right = (correct[:, half:] | ~counts).long().cumprod(1).bool()
+    there = counts.any(1)
+    whole = precise(right[:, -1] & there).sum() / there.sum()
+    return whole, precise(right & counts).sum() / there.sum()
 
 
 def bits_per_byte(

@@ -3,8 +3,9 @@
 Batch       x [B, T] token indices, targets [B, T] the token after each, ids [B]
             where the data set has it: mask [B, T], true where a target counts
 softcap     the logits are softcap tanh(logits / softcap), in losses, metrics and samples alike; null: as they are
-Metrics     nll in nats per token, perplexity, bits per byte, accuracy, calibration, nll by position and by frequency;
-            see lossbench/metrics/language.py. They need single numbers of each token, never the logits of a split.
+Metrics     nll in nats per token, perplexity, bits per byte, accuracy, calibration, nll by position and by frequency,
+            repetition, what is known by heart; see lossbench/metrics/language.py. They need single numbers of each
+            token, never the logits of a split. A further split is measured too: variant=[repeated_blocks]
 Reduction   mean over [B, T] is the mean over the tokens that count
 """
 
@@ -87,8 +88,11 @@ class LanguageModeling:
     def confidence(self, logits: Tensor, log_normalizer: Tensor) -> Tensor:
         return (logits.amax(-1).float() - log_normalizer).exp()
 
-    def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return logits.argmax(-1) == targets
+    def predicted(self, logits: Tensor) -> Tensor:
+        return logits.argmax(-1)
+
+    def correct(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        return predicted == targets
 
     def predictive_entropy(self, logits: Tensor, log_normalizer: Tensor) -> Tensor:
         logits = logits.float()
@@ -103,6 +107,7 @@ class LanguageModeling:
         predictive_entropy: Tensor,
         targets: Tensor,
         mask: Tensor,
+        predicted: Tensor | None = None,
     ) -> dict[str, Tensor]:
         return language_metrics(
             target_log_p,
@@ -111,6 +116,7 @@ class LanguageModeling:
             predictive_entropy,
             targets,
             mask,
+            predicted,
             token_bytes=self._token_bytes,
             terciles=self._terciles,
             entropy_rate=self._entropy_rate,

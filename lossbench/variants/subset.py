@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from annotated_types import Ge, Interval
-from torch import Generator
+from torch import Generator, Tensor
 
 from lossbench.datasets.dataset import Dataset, sample_indices
 from lossbench.errors import UsageError
@@ -28,5 +28,7 @@ def subset(
             f"variant.subset.number={number}: there are only {n} training examples. Choose a number in 1..{n}."
         )
     wanted = max(1, round(fraction * n)) if number is None else number
-    kept = sample_indices(n, wanted, generator, dataset.train.labels.get("targets"))
+    targets = dataset.train.labels.get("targets")
+    per_example = isinstance(targets, Tensor) and targets.ndim == 1  # tokens have no share of an example to keep
+    kept = sample_indices(n, wanted, generator, targets if per_example else None)
     return replace(dataset, train=dataset.train.select(kept))

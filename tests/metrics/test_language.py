@@ -14,14 +14,18 @@ BYTES = [1.0, 2.0, 3.0, 0.0, 5.0, 1.0]
 
 def drawn(seed=0):
     draw = torch.Generator().manual_seed(seed)
-    return {
+    given = {
         "target_log_p": -torch.rand(N, T, generator=draw) * 3,
         "confidence": torch.rand(N, T, generator=draw),
-        "correct": torch.rand(N, T, generator=draw) < 0.5,
+        "predicted": torch.randint(C, (N, T), generator=draw),
         "predictive_entropy": torch.rand(N, T, generator=draw),
         "targets": torch.randint(C, (N, T), generator=draw),
         "mask": torch.rand(N, T, generator=draw) < 0.6,
     }
+    right = torch.rand(N, T, generator=draw) < 0.6
+    given["predicted"] = torch.where(right, given["targets"], given["predicted"])
+    given["correct"] = given["predicted"] == given["targets"]
+    return given
 
 
 def tokens(given, keep=lambda t, target: True):
@@ -41,7 +45,8 @@ def mean(values):
 def test_loop():
     given = drawn()
     given["mask"][2] = False  # a sequence without a token that counts
-    given["correct"][1] = True
+    given["predicted"][1] = given["targets"][1]
+    correct = given["correct"] = given["predicted"] == given["targets"]
     places = torch.tensor([0, 2, 1, 2, 0, 1])
     found = language_metrics(**given, token_bytes=torch.tensor(BYTES), terciles=places, entropy_rate=0.25)
     losses = tokens(given)
@@ -61,12 +66,24 @@ def test_loop():
     lengths = [BYTES[target] for target in given["targets"][given["mask"]]]
     expected["bits_per_byte"] = sum(losses) / math.log(2) / sum(lengths)
     counted = [(i, t) for i in range(N) for t in range(T) if given["mask"][i, t]]
-    expected["accuracy"] = mean([float(given["correct"][place]) for place in counted])
+    expected["accuracy"] = mean([float(correct[place]) for place in counted])
     expected["predictive_entropy"] = mean([given["predictive_entropy"][place].item() for place in counted])
     rows = {i for i, _ in counted}
-    whole = [all(given["correct"][i, t] for j, t in counted if j == i) for i in rows]
+    whole = [all(correct[i, t] for j, t in counted if j == i) for i in rows]
     assert len(rows) == N - 1 and 0 < sum(whole) < len(whole)
     expected["sequence_accuracy"] = mean(list(map(float, whole)))
+    repeated, lengths, ends = [], [], []
+    for i, t in counted:
+        token = given["predicted"][i, t]
+        repeated.append(float(not correct[i, t] and token in given["targets"][i, max(t - 16, 0) : t]))
+    for i in range(N):
+        places = [t for t in range(T // 2, T) if given["mask"][i, t]]
+        if places:
+            wrong = [t for t in places if not correct[i, t]]
+            lengths.append(len([t for t in places if not wrong or t < wrong[0]]))
+            ends.append(float(not wrong))
+    expected |= {"repetition": mean(repeated), "verbatim_rate": mean(ends), "verbatim_tokens": mean(lengths)}
+    assert 0 < expected["repetition"] < 1 and 0 < expected["verbatim_rate"] < 1
     assert found.keys() == expected.keys() | {"ece"}
     for name, value in expected.items():
         assert found[name].item() == pytest.approx(value, rel=1e-6), name
@@ -75,8 +92,9 @@ def test_loop():
 def test_calibration_is_that_of_the_tokens_as_examples():
     given = drawn()
     mask = given["mask"]
-    expected = ece(given["confidence"][mask], given["correct"][mask])
-    torch.testing.assert_close(token_ece(given["confidence"], given["correct"], mask), expected)
+    correct = given["predicted"] == given["targets"]
+    expected = ece(given["confidence"][mask], correct[mask])
+    torch.testing.assert_close(token_ece(given["confidence"], correct, mask), expected)
 
 
 def test_what_is_under_the_mask_changes_nothing():
@@ -84,8 +102,8 @@ def test_what_is_under_the_mask_changes_nothing():
     expected = language_metrics(**given)
     for name, junk in (("target_log_p", torch.nan), ("confidence", torch.nan), ("predictive_entropy", torch.inf)):
         given[name][~given["mask"]] = junk
+    given["predicted"] = torch.where(given["mask"], given["predicted"], 0)
     given["correct"] ^= ~given["mask"]
-    given["targets"][~given["mask"]] = 0
     for name, value in language_metrics(**given).items():
         assert value == expected[name], name
 

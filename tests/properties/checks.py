@@ -189,7 +189,7 @@ def _assert_finite(method: Any, tree: Tree, case: str, **hyperparameters: Any) -
 
 def signal(method: Any) -> None:
     """There is a gradient, and for a model that is confidently wrong every example has one."""
-    tree = inputs.born(draw(method), torch.float32)
+    tree = inputs.born(draw(method, tokens=layouts(method)[0]), torch.float32)
     gradient = gradients(method, tree)[2]
     assert any(g.abs().max() > 1e-9 for g in gradient.values()), "the gradient is 0 for random inputs"
     wrong = inputs.confidently(tree, "wrong", 30.0)

@@ -47,7 +47,7 @@ def model(dataset, **options):
 
 
 def observed(task, network, given):
-    names = ("logits", "log_normalizer", "target_log_p", "confidence", "correct", "predictive_entropy", "mask")
+    names = ("logits", "log_normalizer", "target_log_p", "confidence", "predicted", "predictive_entropy", "mask")
     return Objective(linear_cross_entropy, task, mean, (), tuple(given)).observer(names)(network, given)
 
 
@@ -65,7 +65,7 @@ def test_words(softcap):  # from the definitions
         "log_normalizer": logits.exp().sum(-1).log(),
         "target_log_p": -F.cross_entropy(logits.mT, given["targets"], reduction="none"),
         "confidence": p.max(-1).values,
-        "correct": p.argmax(-1) == given["targets"],
+        "predicted": p.argmax(-1),
         "predictive_entropy": torch.distributions.Categorical(p).entropy(),
     }.items():
         torch.testing.assert_close(found[name], expected, msg=lambda text, name=name: f"{name}: {text}")
