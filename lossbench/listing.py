@@ -323,7 +323,8 @@ def _show_paper(paper: catalogue.Paper) -> str:
         facts.append(["arXiv", f"https://arxiv.org/abs/{paper.arxiv}"])
     if paper.status == "hosted":
         facts.append(["run it", f"lossbench paper {paper.slug}"])
-    sections = {"": _columns(facts), "Why it is not hosted": paper.reason or ""}
+    why = "Why it is not hosted" if paper.status == "not_hosted" else "Why it is not hosted yet"
+    sections = {"": _columns(facts), why: paper.reason or ""}
     if paper.missing:
         sections["Named by its preset, but not here yet"] = "\n".join(paper.missing)
     if paper.preset:

@@ -143,7 +143,8 @@ def test_show_has_a_summary_and_the_range_of_every_hyperparameter(group, path):
     assert text.startswith(f"{group}/{path.stem}\n\n{(listing.docstring(path) or listing.summary(path))[:20]}")
     if listing.target(path):
         values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        keys = [key for key in values.get(path.stem, values) if not key.startswith("_") and key != "defaults"]
+        node = next(v for v in (values, *values.values()) if isinstance(v, dict) and "_target_" in v)
+        keys = [key for key in node if not key.startswith("_") and key != "defaults"]
         section = text.partition("\nHyper-parameters\n")[2].partition("\n\n")[0].splitlines()
         assert [line.split()[0] for line in section] == keys
         for key, line in zip(keys, section, strict=True):

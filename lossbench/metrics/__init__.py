@@ -3,7 +3,8 @@
 # A metric is better when lower where one of its words is among these: nll_first_quarter, demographic_parity_gap.
 LOWER_IS_BETTER = {
     *("loss", "nll", "brier", "ece", "mse", "rmse", "mae", "error", "seconds", "aurc", "fpr95", "gap", "flip", "risk"),
-    *("perplexity", "bits", "repetition", "divergence", "ambiguity", "discrepancy", "size"),
+    *("perplexity", "bits", "repetition", "divergence", "ambiguity", "discrepancy", "size", "range", "pinball"),
+    "threshold",
 }
 
 

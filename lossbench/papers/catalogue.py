@@ -6,7 +6,7 @@
     role      what it is: loss, regularizer, reward objective, optimizer, scaling law, theory ...
     priority  A, B, C: what is hosted first; D: not to be hosted
     summary   what it proposes, in one sentence
-    reason    why it is not hosted; null for all others
+    reason    why it is not hosted, or not yet; null for those that are
 
 Whether a paper is hosted is not stored: it is when its preset exists and everything that the preset names exists.
 Standard library only, so that listing the papers starts at once.
@@ -35,7 +35,7 @@ class Paper:
     role: str
     priority: str
     summary: str
-    reason: str | None  # why it is not hosted
+    reason: str | None  # why it is not hosted, or not yet
     status: str  # one of STATUSES
     preset: Path | None  # configs/paper/<slug>.yaml where it exists
     missing: tuple[str, ...]  # 'group/name' of what the preset names and nobody has written yet

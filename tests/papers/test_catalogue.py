@@ -34,11 +34,12 @@ def test_row(row):
     assert row["priority"] in {"A", "B", "C", "D"}
     assert row["arxiv"] is None or re.fullmatch(r"\d{2}(0[1-9]|1[0-2])\.\d{4,5}", row["arxiv"])
     assert row["year"] is None or 1950 <= row["year"] <= 2026
-    for text in (row["summary"], row["reason"]):
-        if text is not None:  # one sentence: a capital, one full stop, at the end
-            assert len(text) <= 200 and text[0].isupper() and text.endswith(".")
-            assert not re.search(r"[.!?]\s+[A-Z]", text)
-    assert (row["reason"] is None) == (row["priority"] != "D")
+    # One sentence: a capital, one full stop, at the end.
+    assert len(row["summary"]) <= 200 and row["summary"][0].isupper() and row["summary"].endswith(".")
+    assert not re.search(r"[.!?]\s+[A-Z]", row["summary"])
+    if row["reason"] is not None:
+        assert len(row["reason"]) <= 400 and row["reason"][0].isupper() and row["reason"].endswith(".")
+    assert row["reason"] is not None or row["priority"] != "D"
 
 
 def test_arxiv_ids_and_summaries_are_of_one_paper_each():
@@ -62,9 +63,9 @@ def test_status_follows_from_the_files():
         path = locations.configs() / "paper" / f"{paper.slug}.yaml"
         assert paper.preset == (path if path.exists() else None)
         if path.exists() and not paper.missing:
-            assert paper.status == "hosted"
+            assert paper.status == "hosted" and paper.reason is None, paper.slug  # no reason why it is not
         else:
-            assert paper.status == ("not_hosted" if paper.reason else "planned")
+            assert paper.status == ("not_hosted" if paper.priority == "D" else "planned")
 
 
 def test_status_of_a_preset_with_a_missing_name(tmp_path):
