@@ -64,11 +64,11 @@ class Method:
 def methods(group: str) -> list[Method]:
     """All methods of a folder of lossbench, ``losses`` for example, in alphabetical order.
 
-    A module without a public function or class of its own name is a helper, except among losses, regularizers
-    and reweightings, where it is a mistake that test_properties.py reports.
+    A module without a public function or class of its own name is a helper, except among losses and regularizers,
+    where it is a mistake that test_properties.py reports.
     """
     found = [Method(path) for path in sorted((PACKAGE / group).rglob("*.py")) if path.stem != "__init__"]
-    return [m for m in found if group in ("losses", "regularizers", "reweightings") or _defines(m.path)]
+    return [m for m in found if group in ("losses", "regularizers") or _defines(m.path)]
 
 
 def _defines(path: Path) -> bool:
