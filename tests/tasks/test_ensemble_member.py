@@ -50,8 +50,9 @@ def test_spread_inputs():  # mean and deviation of each pixel, of the standardis
 def test_a_member_that_has_learnt_nothing_is_not_selected(
     tmp_path,
 ):  # beside a trained one, the ensemble is good at once
-    members = [{"train": {"budget.epochs": 5}, "seed_offset": 1}]
-    chosen = {"task": "ensemble_member", "task.members": members, "budget.epochs": 5, "outputs": str(tmp_path)}
+    members = [{"train": {"budget.epochs": 10}, "seed_offset": 1}]
+    slow = {"budget.epochs": 5, "optimizer.lr": 1e-4}
+    chosen = {"task": "ensemble_member", "task.members": members, "outputs": str(tmp_path), **slow}
     with pytest.raises(SystemExit):
         main(["train", *overrides(chosen)])
     own = next(record for record in records(tmp_path) if record["choices"]["task"] == "ensemble_member")
