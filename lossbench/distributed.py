@@ -23,6 +23,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -52,7 +53,7 @@ class Ranks:
         self.store, self.rank, self.size = next(dist.rendezvous("env://"))
         backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl"
         dist.init_process_group(backend, store=self.store, rank=self.rank, world_size=self.size)
-        self.run = ""  # the one that they are at
+        self.number = 0  # of the run that they are at
         self.begun = False
 
     # --- tensors -------------------------------------------------------------------------------------------------
@@ -108,11 +109,12 @@ class Ranks:
     # --- messages, which also reach ranks that are not ready yet ---------------------------------------------------
 
     def tell(self, key: str, message: Any) -> None:
-        self.store.set(f"{self.run}/{key}", json.dumps(message))
+        self.store.set(f"lossbench/{self.number}/{key}", json.dumps(message))
 
     def hear(self, key: str, timeout: datetime.timedelta = LONG) -> Any:
-        self.store.wait([f"{self.run}/{key}"], timeout)
-        return json.loads(self.store.get(f"{self.run}/{key}"))
+        full = f"lossbench/{self.number}/{key}"
+        self.store.wait([full], timeout)
+        return json.loads(self.store.get(full))
 
     def cause(self, error: Exception) -> Exception:
         """What broke off a sum over ranks: the failure of another rank, where one has told of it."""
@@ -377,14 +379,17 @@ class RankTrainer(Trainer):
         problem = None
         if any(self.params.values()):
             problem = f"loss={self.objective.names[0]} has parameters of its own"
-        elif any("model_parameters" in names for names in self.objective.wanted):
-            problem = "a regularizer on the weights needs all of them"
+        elif any("model_parameters" in names for names in self._asked_for()):
+            problem = "the objective reads the weights themselves"
         elif self.scaler:
             problem = "precision=fp16 has a loss scale"
         elif self.needs_closure:
             problem = f"{type(self.optimizer).__name__} evaluates the loss several times a step"
         if problem:
             raise UsageError(f"shard=true: {problem}. Choose another one, or shard=false.")
+
+    def _asked_for(self) -> list[tuple[str, ...]]:
+        return [*self.objective.wanted, *(step.inputs for step in self.objective.plan)]
 
     # --- a step --------------------------------------------------------------------------------------------------
 
@@ -480,8 +485,13 @@ class RankTrainer(Trainer):
 
     STREAMS = ("rng", "device_rng", "source", "generators")
 
+    def _weights(self) -> list[Tensor]:
+        return [local(p.detach()) for p in self.model.parameters()]
+
     def payload(self) -> dict[str, Any]:
-        payload = whole_tensors(super().payload())
+        parameters = list(self.model.parameters())
+        average = [like_part(part, p) for part, p in zip(self.average or [], parameters, strict=bool(self.average))]
+        payload = whole_tensors({**super().payload(), "average": average})
         return {**payload, "ranks": self.ranks.objects({name: payload[name] for name in self.STREAMS})}
 
     def write_payload(self, write: Callable) -> None:
@@ -497,7 +507,7 @@ class RankTrainer(Trainer):
             own = super().payload()  # its streams begin anew
             payload = {**payload, **{name: own[name] for name in ("rng", "device_rng")}}
         self.elapsed = payload["seconds"]
-        super()._restore(like_shards(payload, self.model, self.optimizer, self.average) if self.sharded else payload)
+        super()._restore(like_shards(payload, self.model, self.optimizer) if self.sharded else payload)
 
 
 # --- shards ------------------------------------------------------------------------------------------------------
@@ -534,7 +544,8 @@ def shard(model: nn.Module, device: torch.device) -> None:
     for module in (*inner_first, body, head):
         if not size(module):
             continue
-        fully_shard(module, mesh=mesh)
+        # Always divided again: what is whole would outlive a change of the parts, as by averaged weights.
+        fully_shard(module, mesh=mesh, reshard_after_forward=True)
         cast(FSDPModule, module).set_gradient_divide_factor(1.0)  # sums, as everywhere here
         cast(FSDPModule, module).set_force_sum_reduction_for_comms(True)
 
@@ -548,9 +559,17 @@ def whole_tensors(tree: Any) -> Any:
     return tree_map(whole, tree)
 
 
-def like_shards(
-    payload: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor] | None
-) -> dict[str, Any]:
+def like_part(part: Tensor, reference: Tensor) -> Tensor:
+    """The tensor of which every rank has such a part, divided as the reference is."""
+    if not is_sharded(reference):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    own = cast(DTensor, reference)
+    return DTensor.from_local(part, own.device_mesh, own.placements, shape=own.shape, stride=own.stride())
+
+
+def like_shards(payload: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The payload of a checkpoint with its tensors divided as those of the model are."""
     from torch.distributed.tensor import distribute_tensor
 
@@ -574,7 +593,7 @@ def like_shards(
         "model": named(payload["model"]),
         "best_weights": named(payload["best_weights"]),
         "optimizer": {**saved, "state": state},
-        "average": [like(value, mine) for value, mine in zip(payload["average"], average or [], strict=True)],
+        "average": [local(like(t, p)) for t, p in zip(payload["average"], model.parameters(), strict=False)],
     }
 
 
@@ -596,7 +615,7 @@ def train(prepared: Prepared, train_prepared: Callable[..., int]) -> int:
 
 def together(ranks: Ranks, prepared: Prepared, train_prepared: Callable[..., int]) -> int:
     """The part of this rank in a run."""
-    ranks.run = prepared.run
+    ranks.number += 1
     if ranks.rank:
         return _follow(ranks, prepared)
     try:
@@ -619,16 +638,19 @@ def on_own_device(prepared: Prepared) -> Prepared:
 def _follow(ranks: Ranks, prepared: Prepared) -> int:
     """What the ranks but the first do: train with it, and write nothing."""
     begun = ranks.hear("begin")
-    if begun is None:
-        ranks.tell(f"left/{ranks.rank}", True)
-        return 0
+    try:
+        return 0 if begun is None else _train_along(ranks, prepared, begun)
+    finally:
+        with contextlib.suppress(Exception):  # rank 0 may be gone
+            ranks.tell(f"left/{ranks.rank}", True)
+
+
+def _train_along(ranks: Ranks, prepared: Prepared, begun: Mapping[str, Any]) -> int:
     config = prepared.config
     device = run.resolve_device(config["device"])
     try:
         run.configure_torch(config, device)
-        resume = None
-        if begun["step"] is not None:
-            resume = checkpoint.read(prepared.folder / f"checkpoint-{begun['step']:09d}.pt", device)
+        resume = None if begun["step"] is None else _checkpoint(prepared, begun["step"], device)
         parts = ranks.parts(run.build(config, device), config)
         training = {key: value for key, value in parts.items() if key != "shapes"}
         with StopOnSignal(patient=True) as stop:
@@ -644,5 +666,13 @@ def _follow(ranks: Ranks, prepared: Prepared) -> int:
             traceback.print_exc()
         return 1
     ranks.hear("end")
-    ranks.tell(f"left/{ranks.rank}", True)
     return 0
+
+
+def _checkpoint(prepared: Prepared, step: int, device: torch.device) -> dict[str, Any]:
+    """The one that rank 0 goes on from: the run's own, or that of the run which it continues."""
+    own, other = prepared.folder / f"checkpoint-{step:09d}.pt", prepared.config["continue_from"]
+    if own.exists() or other is None:
+        return checkpoint.read(own, device)
+    payload = checkpoint.read(Path(other) / f"kept-{step:09d}.pt", device)
+    return {**payload, "run": prepared.run, "resumed": payload["resumed"] - 1}

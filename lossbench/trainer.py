@@ -160,7 +160,7 @@ class Trainer:
         self.kept: Callable = lambda state: state
         if settings.compile:
             self._compile()
-        self.average = [p.detach().clone() for p in model.parameters()] if settings.ema is not None else None
+        self.average = [t.clone() for t in self._weights()] if settings.ema is not None else None
         self.meter = Meter(self.device, supports_skip=self._supports_skip())
         self.step = 0
         self.seconds = 0.0  # spent in training, over all resumptions
@@ -180,6 +180,9 @@ class Trainer:
         self.evaluate = compiling.compiled(self.objective.__call__, self.settings.compile, self.device)
         if compiling.uses_graphs(self.settings.compile, self.device):
             self.begin_step, self.kept = compiling.begin_step, compiling.kept
+
+    def _weights(self) -> list[Tensor]:
+        return [p.detach() for p in self.model.parameters()]
 
     def _supports_skip(self) -> bool:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
@@ -268,8 +271,7 @@ class Trainer:
         if self.objective.has_state:
             self.state = {**self.state, **self.new_state}
         if self.average is not None:
-            weights = [p.detach() for p in self.model.parameters()]
-            torch._foreach_lerp_(self.average, weights, 1 - (self.settings.ema or 0.0))
+            torch._foreach_lerp_(self.average, self._weights(), 1 - (self.settings.ema or 0.0))
 
     def _closure_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
         calls = 0
@@ -386,7 +388,7 @@ class Trainer:
         if self.average is None:
             yield
             return
-        parameters = [p.detach() for p in self.model.parameters()]
+        parameters = self._weights()
         own = [p.clone() for p in parameters]
         torch._foreach_copy_(parameters, self.average)
         try:
