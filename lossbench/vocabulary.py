@@ -6,7 +6,8 @@ A loss names words as its positional parameters; a task provides them as methods
 is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
-regression, G groups, A attributes, M members of a bag, S random draws, J other deciders, K classes of an older model.
+regression, G groups, A attributes, M members of a bag, S random draws, J other deciders, K classes of an older model,
+R ranked completions of a prompt.
 ``*b`` stands for the leading axes: [B] or [B, T].
 """
 
@@ -34,6 +35,7 @@ class Sizes:
     S: int = 12
     K: int = 3
     J: int = 13
+    R: int = 14
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -398,6 +400,202 @@ def spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
     return _normal((sizes.B, sizes.C), generator)
 
 
+# --- preferences: completions of a prompt, and a frozen reference policy -------------------------------------------
+# A log-probability without "token" in its name is that of a whole completion, the sum over its tokens. Of a ranking
+# the best completion is the chosen one, the worst the rejected one.
+
+
+def chosen_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability of the chosen completion under the policy, <= 0."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def rejected_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability of the rejected completion under the policy, <= 0."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def ref_chosen_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability of the chosen completion under the frozen reference; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def ref_rejected_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability of the rejected completion under the frozen reference; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def chosen_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """Log-probability of each token of the chosen completion; 0 where ``chosen_mask`` is false."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def rejected_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """Log-probability of each token of the rejected completion; 0 where ``rejected_mask`` is false."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def ref_chosen_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``chosen_token_logps`` under the frozen reference; no gradient."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def ref_rejected_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``rejected_token_logps`` under the frozen reference; no gradient."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def chosen_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """Unnormalised scores of all tokens of the vocabulary at each place of the chosen completion."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
+def rejected_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """Unnormalised scores of all tokens of the vocabulary at each place of the rejected completion."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
+def ref_chosen_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """``chosen_logits`` of the frozen reference; no gradient."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
+def ref_rejected_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """``rejected_logits`` of the frozen reference; no gradient."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
+def ref_chosen_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T D"]:
+    """Features of the frozen reference at each place of the chosen completion; no gradient."""
+    return _normal((sizes.B, sizes.T, sizes.D), generator)
+
+
+def ref_rejected_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T D"]:
+    """Features of the frozen reference at each place of the rejected completion; no gradient."""
+    return _normal((sizes.B, sizes.T, sizes.D), generator)
+
+
+def chosen_mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B T"]:
+    """True where a target is a token of the chosen completion: not of the prompt, and no padding."""
+    return torch.rand((sizes.B, sizes.T), generator=generator) < 0.7
+
+
+def rejected_mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B T"]:
+    """True where a target is a token of the rejected completion: not of the prompt, and no padding."""
+    return torch.rand((sizes.B, sizes.T), generator=generator) < 0.7
+
+
+def chosen_lengths(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Tokens of the chosen completion, >= 1."""
+    return torch.randint(1, sizes.T + 1, (sizes.B,), generator=generator).double()
+
+
+def rejected_lengths(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Tokens of the rejected completion, >= 1."""
+    return torch.randint(1, sizes.T + 1, (sizes.B,), generator=generator).double()
+
+
+def reward_margins(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Score of the chosen completion minus that of the rejected one, where the data have scores: the true rewards of
+    synthetic data, ratings otherwise. May be negative, where preferences are noisy."""
+    return _normal((sizes.B,), generator)
+
+
+def completion_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability of single completions, each desirable or not, <= 0. Of pairs: all, twice as many as pairs."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def ref_completion_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """``completion_logps`` under the frozen reference; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def mismatched_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Log-probability, after each prompt, of the completion of the next prompt of the batch."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def ref_mismatched_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """``mismatched_logps`` under the frozen reference; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def desirable(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B"]:
+    """Whether a completion is wanted. Of pairs: the chosen one is, the rejected one is not."""
+    return torch.rand((sizes.B,), generator=generator) < 0.5
+
+
+def ranking_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """Log-probability of R completions of a prompt, from the best to the worst, <= 0."""
+    return -2 * _normal((sizes.B, sizes.R), generator).abs()
+
+
+def ref_ranking_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """``ranking_logps`` under the frozen reference; no gradient."""
+    return -2 * _normal((sizes.B, sizes.R), generator).abs()
+
+
+def ranking_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T C"]:
+    """Unnormalised scores of all tokens at each place of R completions of a prompt, from the best to the worst."""
+    return _normal((sizes.B, sizes.R, sizes.T, sizes.C), generator)
+
+
+def ref_ranking_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T C"]:
+    """``ranking_logits`` of the frozen reference; no gradient."""
+    return _normal((sizes.B, sizes.R, sizes.T, sizes.C), generator)
+
+
+def ref_ranking_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T D"]:
+    """Features of the frozen reference at each place of R completions of a prompt; no gradient."""
+    return _normal((sizes.B, sizes.R, sizes.T, sizes.D), generator)
+
+
+def ranking_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T"]:
+    """Log-probability of each token of R completions; 0 where it is none of the completion's."""
+    return -_normal((sizes.B, sizes.R, sizes.T), generator).abs()
+
+
+def ref_ranking_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T"]:
+    """``ranking_token_logps`` under the frozen reference; no gradient."""
+    return -_normal((sizes.B, sizes.R, sizes.T), generator).abs()
+
+
+def prompt_ids(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
+    """Index of each example's prompt among all prompts, of data whose completions can be enumerated."""
+    return torch.randint(3, (sizes.B,), generator=generator)
+
+
+def policy_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "prompts completions"]:
+    """Log-probability of every completion that there is after every prompt that there is. Rows of exp sum to 1."""
+    return _normal((3, 2 * sizes.C), generator).log_softmax(-1)
+
+
+def policy_rewards(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Expected true reward of the policy's completions of each prompt, exactly."""
+    return _normal((sizes.B,), generator)
+
+
+def policy_wins(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Probability that the policy's completion has a higher true reward than the reference's, a tie counting half."""
+    return torch.rand((sizes.B,), generator=generator, dtype=torch.float64)
+
+
+def policy_kl(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """KL(policy || reference) over all completions of each prompt, exactly, >= 0; with gradient."""
+    return _normal((sizes.B,), generator).abs()
+
+
+def policy_entropy(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Entropy of the policy over all completions of each prompt, in nats, exactly; with gradient."""
+    return _normal((sizes.B,), generator).abs()
+
+
+def reward_agreement(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """Correlation, over the reference's completions of each prompt, of log(policy / reference) and the true reward."""
+    return torch.rand((sizes.B,), generator=generator, dtype=torch.float64)
+
+
 # --- what the engine gives ---------------------------------------------------------------------------------------
 
 
@@ -449,6 +647,13 @@ def progress(sizes: Sizes, generator: Generator) -> Float[Tensor, ""]:
 def class_counts(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
     """Training examples of each class, at least 1."""
     return torch.randint(1, 50, (sizes.C,), generator=generator).double()
+
+
+def number_values(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:
+    """The number that each token stands for, NaN for tokens that are no number."""
+    values = torch.randint(10, (sizes.C,), generator=generator).double()
+    values[sizes.C // 2] = torch.nan
+    return values
 
 
 def class_prior(sizes: Sizes, generator: Generator) -> Float[Tensor, "C"]:

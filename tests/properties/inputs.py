@@ -42,6 +42,7 @@ CONSTANT = BATCH | {
     "uniforms",
     "progress",
     "class_counts",
+    "number_values",
     "softcap",
     "class_prior",
     "bound_targets",
@@ -55,6 +56,13 @@ CONSTANT = BATCH | {
     "nonconformity_scores",
     "likelihood_ratios",
     "state",
+    "chosen_mask",
+    "rejected_mask",
+    "chosen_lengths",
+    "rejected_lengths",
+    "reward_margins",
+    "desirable",
+    "prompt_ids",
 }
 FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_", "frozen_")
 SIZES = Sizes()
