@@ -45,6 +45,7 @@ EXEMPT: dict[tuple[str, str], str] = {
     ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
     ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",
     ("hyp_oc", "permutation"): "the first half of the batch is paired with the second, so its order makes the pairs",
+    ("probability_family", "signal"): "bounded: the softmax saturates where the model is confident",
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
     ("subdominance", "signal"): "a policy that is certain draws one decision only, and has nothing to compare it with",
     **{

@@ -6,6 +6,8 @@ softcap     the logits are softcap tanh(logits / softcap), in losses, metrics an
 Metrics     nll in nats per token, perplexity, bits per byte, accuracy, calibration, nll by position and by frequency,
             repetition, what is known by heart; see lossbench/metrics/language.py. They need single numbers of each
             token, never the logits of a split. A further split is measured too: variant=[repeated_blocks]
+            where the data set has a mask, which makes answers of its sequences: pass_1, pass_16 and pass_256, whether
+            one of so many samples is the answer, and number_mae, how far off its digits are
 Reduction   mean over [B, T] is the mean over the tokens that count
 """
 
@@ -18,7 +20,9 @@ from torch import Tensor
 
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
+from lossbench.metrics.coverage import pass_at
 from lossbench.metrics.language import frequency_terciles, language_metrics
+from lossbench.metrics.numbers import number_mae, number_values
 from lossbench.ops import one_hot
 
 
@@ -41,6 +45,9 @@ class LanguageModeling:
         lengths = None if tokenizer is None else tokenizer.token_bytes
         self._token_bytes = None if lengths is None or bool(lengths.isnan().any()) else lengths.to(device)
         self._entropy_rate = getattr(dataset, "entropy_rate", None)
+        self._number_values = number_values(dataset).to(device)
+        self._has_numbers = not bool(self._number_values.isnan().all())
+        self._answers = "mask" in dataset.train.labels
         self._softcap = None if softcap is None else torch.tensor(float(softcap), device=device)
 
     # --- what the model gives
@@ -77,6 +84,9 @@ class LanguageModeling:
     def class_counts(self) -> Tensor:
         return self._class_counts
 
+    def number_values(self) -> Tensor:
+        return self._number_values
+
     # --- of single tokens, for the metrics
 
     def log_normalizer(self, logits: Tensor) -> Tensor:
@@ -109,7 +119,7 @@ class LanguageModeling:
         mask: Tensor,
         predicted: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        return language_metrics(
+        values = language_metrics(
             target_log_p,
             confidence,
             correct,
@@ -121,3 +131,9 @@ class LanguageModeling:
             terciles=self._terciles,
             entropy_rate=self._entropy_rate,
         )
+        if self._answers:
+            values |= pass_at(target_log_p, mask)
+            if predicted is not None and self._has_numbers:
+                off = number_mae(predicted, targets, mask, self._number_values)
+                values["number_mae"] = torch.where(values["nll"].isfinite(), off, torch.nan)
+        return values
