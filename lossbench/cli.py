@@ -225,12 +225,26 @@ def summary(record: dict[str, Any]) -> str:
     if record["status"] == "diverged":
         return f"diverged after {record['steps']} steps: {record['error']['message']}"
     best = record["best"]
-    tests = [f"{key} {value:.4g}" for key, value in best.items() if key.startswith("test/") and value is not None]
+    measured = {key: value for key, value in best.items() if key.startswith("test/") and value is not None}
+    tests = [f"{key} {value:.4g}" for key, value in measured.items() if key.count("/") == 1]
+    further = len(measured) - len(tests)
+    tests += [f"and {further} of further splits, in the record"] if further else []
     rate = record["time"]["steps_per_second"]
     return (
         f"{record['status']}: {record['steps']} steps in {record['time']['train_seconds']:.2f} s "
-        f"({rate:.0f} steps/s), best at step {best['step']}\n" + "  ".join(tests)
+        f"({rate:.0f} steps/s), best at step {best['step']}\n" + _in_lines(tests)
     )
+
+
+def _in_lines(words: Sequence[str], width: int = 120) -> str:
+    """The words, two spaces between them, in lines of at most this width; none is split."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + 2 + len(word) <= width:
+            lines[-1] += f"  {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
 
 
 # --- the commands that read -------------------------------------------------------------------------------------

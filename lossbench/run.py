@@ -193,6 +193,10 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
         _check_bind(json.dumps(config["head"]), "head")
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
+            if not isinstance(entry, Mapping) or "_target_" not in entry:
+                raise UsageError(
+                    f"{group}.{name} is set, but {group}=[{name}] is not chosen. Choose it, or leave the key out."
+                )
             _check_bind(json.dumps(entry), f"{group}.{name}")
     if config["logger"]["wandb"] is not None:
         from lossbench.loggers import mirror
@@ -816,7 +820,7 @@ def _start_from(model: nn.Module, start: nn.Module) -> None:
     if wanted != found:
         different = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
         raise UsageError(
-            f"task: the model that training is to start from differs from model= and head= in {len(different)} tensors, "
+            f"task: the model that training is to start from and model= with head= differ in {len(different)} tensors, "
             f"such as {different[0]}. Choose the same model, of the same size."
         )
     model.load_state_dict(start.state_dict())

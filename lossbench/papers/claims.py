@@ -12,6 +12,9 @@ A preset configs/paper/<slug>.yaml realises the paper; under its key ``paper`` s
     where       where the paper makes the claim; may be left out
     expect      what the paper reports there; may be left out
 
+A hyper-parameter that only the method has (``task.gamma``, of a task that a baseline replaces) stands under ``method``:
+at the root of the preset it would be a key that the baseline's choice does not have.
+
 A search space (``search``, at the root of the preset) tunes method and baselines with the same number of trials each;
 the setting with the best mean on validation is the one that is judged.
 
@@ -34,6 +37,7 @@ from lossbench import contract
 from lossbench.checkpoint import write_atomically
 from lossbench.composing import as_override, overrides
 from lossbench.errors import UsageError, nearest
+from lossbench.frozen import as_asked
 from lossbench.papers import catalogue
 from lossbench.results import comparing
 from lossbench.results.statistics import ClaimVerdict, t_quantile, verdict_of_claim
@@ -309,7 +313,9 @@ def _name(claim: Claim, arm: Arm) -> str:
     keys = dict.fromkeys(override.partition("=")[0] for each in arms for override in each.overrides)
 
     def value(each: Arm, key: str) -> Any:
-        return comparing.value_of({"choices": each.runs[0].config["choices"], "config": each.runs[0].config}, key)
+        config = each.runs[0].config
+        asked = {**config, "task": as_asked(config["task"])}  # without the runs that came before, which differ by seed
+        return comparing.value_of({"choices": config["choices"], "config": asked}, key)
 
     differing = [key for key in keys if len({json.dumps(value(each, key)) for each in arms}) > 1]
     shown = [(key, value(arm, key)) for key in sorted(differing, key=lambda key: "." in key)]
