@@ -251,6 +251,11 @@ def target_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
     return -_normal(sizes.b, generator).abs()
 
 
+def target_rank(sizes: Sizes, generator: Generator) -> Int[Tensor, "*b"]:
+    """How many classes have a larger logit than the target: 0 where it is the likeliest."""
+    return torch.randint(sizes.C, sizes.b, generator=generator)
+
+
 def confidence(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
     """Probability of the likeliest class, in [1 / C, 1]."""
     return 1 / sizes.C + (1 - 1 / sizes.C) * torch.rand(sizes.b, generator=generator, dtype=torch.float64)
@@ -353,6 +358,11 @@ def teacher_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
 def teacher_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"]:
     """Features of the frozen teacher on the same inputs; no gradient."""
     return _normal((*sizes.b, sizes.D), generator)
+
+
+def teacher_target_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Log-probability of the target by the frozen teacher, <= 0; no gradient."""
+    return -_normal(sizes.b, generator).abs()
 
 
 def old_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b K"]:
