@@ -3,8 +3,8 @@
 Batch       x [B, T] token indices, targets [B, T] the token after each, ids [B]
             where the data set has it: mask [B, T], true where a target counts
 softcap     the logits are softcap tanh(logits / softcap), in losses, metrics and samples alike; null: as they are
-Metrics     nll in nats per token, perplexity, bits per byte, accuracy, calibration, nll by position and by frequency,
-            repetition, what is known by heart; see lossbench/metrics/language.py. They need single numbers of each
+Metrics     nll in nats per token, perplexity, bits per byte, accuracy, top5_accuracy, calibration, nll by position and
+            by frequency, repetition, what is known by heart; see lossbench/metrics/language.py. They need single numbers of each
             token, never the logits of a split. A further split is measured too: variant=[repeated_blocks]
             where the data set has a mask, which makes answers of its sequences: pass_1, pass_16 and pass_256, whether
             one of so many samples is the answer, and number_mae, how far off its digits are
@@ -21,9 +21,11 @@ from torch import Tensor
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
 from lossbench.metrics.coverage import pass_at
-from lossbench.metrics.language import frequency_terciles, language_metrics
+from lossbench.metrics.language import frequency_terciles, language_metrics, mean_under
 from lossbench.metrics.numbers import number_mae, number_values
 from lossbench.ops import one_hot
+
+TOP = 5
 
 
 class LanguageModeling:
@@ -95,6 +97,9 @@ class LanguageModeling:
     def target_log_p(self, logits: Tensor, targets: Tensor, log_normalizer: Tensor) -> Tensor:
         return logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float() - log_normalizer
 
+    def target_rank(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (logits > logits.gather(-1, targets.unsqueeze(-1))).sum(-1)
+
     def confidence(self, logits: Tensor, log_normalizer: Tensor) -> Tensor:
         return (logits.amax(-1).float() - log_normalizer).exp()
 
@@ -118,6 +123,7 @@ class LanguageModeling:
         targets: Tensor,
         mask: Tensor,
         predicted: Tensor | None = None,
+        target_rank: Tensor | None = None,
     ) -> dict[str, Tensor]:
         values = language_metrics(
             target_log_p,
@@ -131,6 +137,9 @@ class LanguageModeling:
             terciles=self._terciles,
             entropy_rate=self._entropy_rate,
         )
+        if target_rank is not None and self._num_outputs > TOP:
+            among = mean_under(target_rank < TOP, mask)
+            values["top5_accuracy"] = torch.where(values["nll"].isfinite(), among, torch.nan)
         if self._answers:
             values |= pass_at(target_log_p, mask)
             if predicted is not None and self._has_numbers:

@@ -11,6 +11,7 @@ from lossbench import run, seeds
 from lossbench.datasets.addition import addition
 from lossbench.datasets.digits import digits
 from lossbench.datasets.markov_source import markov_source
+from lossbench.datasets.shakespeare import shakespeare
 from lossbench.errors import UsageError
 from lossbench.losses.classification.cross_entropy import cross_entropy
 from lossbench.losses.language.linear_cross_entropy import linear_cross_entropy
@@ -47,7 +48,16 @@ def model(dataset, **options):
 
 
 def observed(task, network, given):
-    names = ("logits", "log_normalizer", "target_log_p", "confidence", "predicted", "predictive_entropy", "mask")
+    names = (
+        "logits",
+        "log_normalizer",
+        "target_log_p",
+        "confidence",
+        "predicted",
+        "predictive_entropy",
+        "mask",
+        "target_rank",
+    )
     return Objective(linear_cross_entropy, task, mean, (), tuple(given)).observer(names)(network, given)
 
 
@@ -66,9 +76,23 @@ def test_words(softcap):  # from the definitions
         "target_log_p": -F.cross_entropy(logits.mT, given["targets"], reduction="none"),
         "confidence": p.max(-1).values,
         "predicted": p.argmax(-1),
+        "target_rank": (p.argsort(-1, descending=True) == given["targets"].unsqueeze(-1)).long().argmax(-1),
         "predictive_entropy": torch.distributions.Categorical(p).entropy(),
     }.items():
         torch.testing.assert_close(found[name], expected, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_metrics_of_answers():  # top 5 of all that counts; the others are tested by themselves
+    dataset = sums()
+    task, mask = LanguageModeling(dataset, CPU), torch.tensor([[False, True, True, True]])
+    zero, none = torch.zeros(1, 4), torch.zeros(1, 4, dtype=torch.bool)
+    one, five = torch.ones(1, 4, dtype=torch.long), torch.full((1, 4), 5)
+    given = (zero - math.log(2), zero + 0.5, none, zero, one, mask, five)
+    found = task.metrics(*given, torch.tensor([[0, 4, 5, 0]]))
+    assert found["top5_accuracy"].item() == pytest.approx(2 / 3)
+    assert found["number_mae"].item() == 4 and found["pass_1"].item() == pytest.approx(1 / 8)
+    assert "top5_accuracy" not in task.metrics(*given)
+    assert "pass_1" not in LanguageModeling(shakespeare(generator=generator()), CPU).metrics(*given)
 
 
 def test_mask_is_the_data_sets_or_true_everywhere():
