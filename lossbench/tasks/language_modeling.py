@@ -4,8 +4,9 @@ Batch       x [B, T] token indices, targets [B, T] the token after each, ids [B]
             where the data set has it: mask [B, T], true where a target counts
 softcap     the logits are softcap tanh(logits / softcap), in losses, metrics and samples alike; null: as they are
 Metrics     nll in nats per token, perplexity, bits per byte, accuracy, top5_accuracy, calibration, nll by position and
-            by frequency, repetition, what is known by heart; see lossbench/metrics/language.py. They need single numbers of each
-            token, never the logits of a split. A further split is measured too: variant=[repeated_blocks]
+            by frequency, repetition, what is known by heart; see lossbench/metrics/language.py. They need single
+            numbers of each token, never the logits of a split. A further split is measured too:
+            variant=[repeated_blocks]
             where the data set has a mask, which makes answers of its sequences: pass_1, pass_16 and pass_256, whether
             one of so many samples is the answer, and number_mae, how far off its digits are
 Reduction   mean over [B, T] is the mean over the tokens that count
