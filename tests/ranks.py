@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "nt_xent_in_tiles": (*SHORT, *TWO_VIEWS, "loss=nt_xent", "loss.tile=7"),
     "info_nce": (*SHORT, *TWO_VIEWS, "loss=info_nce", "loss.learn_temperature=true"),
     "supervised_contrastive": (*SHORT, *TWO_VIEWS, "loss=supervised_contrastive"),
-    "memory": (*SHORT, "loss=early_learning", "accumulation=2"),
+    "memory": (*SHORT, "loss=early_learning", "accumulation=2", "budget.steps=45"),  # more than an epoch
     "statistic": (*SHORT, "dataset=digits_multilabel", "loss=macro_auc", "regularizer=[l2_norm]"),
     "worst_examples": (*SHORT, "reduction=cvar"),
     "worst_tokens": (*MASKED, "reduction=cvar"),
