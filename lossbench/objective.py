@@ -312,6 +312,61 @@ class Objective:
         state: Mapping[str, Any],
         progress: Tensor | float = 0.0,
     ) -> Evaluation:
+        return self._reduce(*self._measure(network, batch, params, state, progress))
+
+    def several(
+        self,
+        network: Network,
+        batch: Mapping[str, Any],
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        progress: Tensor | float = 0.0,
+        *,
+        of: str,
+    ) -> tuple[Evaluation, Tensor]:
+        """The evaluation, and beside it the single objectives [m] with gradient: 'terms', each reduced by itself, or
+        'examples', each with the sum of its own values, the mean over its tokens, and all values of the whole batch."""
+        terms, mask, new_state = self._measure(network, batch, params, state, progress)
+        objectives = self._of_terms(terms, mask) if of == "terms" else self._of_examples(terms, mask)
+        return self._reduce(terms, mask, new_state), objectives
+
+    def _of_terms(self, terms: Mapping[str, Tensor], mask: Tensor | None) -> Tensor:
+        if len(terms) == 1:
+            raise UsageError(
+                f"aggregation: loss={self.names[0]} has one term only, whose gradient is the ordinary one. Choose a "
+                "loss with several terms, add a regularizer, or aggregation_of=examples."
+            )
+
+        def reduced(value: Tensor) -> Tensor:
+            if not value.ndim:
+                return value
+            return divide(*self.reduction(value, mask if mask is not None and mask.shape == value.shape else None))
+
+        return torch.stack([reduced(value) for value in terms.values()])
+
+    def _of_examples(self, terms: Mapping[str, Tensor], mask: Tensor | None) -> Tensor:
+        def of_each(value: Tensor) -> Tensor:
+            if value.ndim < 2:
+                return value if mask is None or mask.shape != value.shape else torch.where(mask, value, 0.0)
+            counted = torch.ones_like(value, dtype=torch.bool) if mask is None or mask.shape != value.shape else mask
+            return torch.where(counted, value, 0.0).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
+
+        if all(not value.ndim for value in terms.values()):
+            raise UsageError(
+                f"aggregation_of=examples: loss={self.names[0]} has one value for the whole batch. "
+                "Choose another loss, or aggregation_of=terms."
+            )
+        return sum([of_each(value) for value in terms.values()], torch.zeros(()).to(next(iter(terms.values()))))
+
+    def _measure(
+        self,
+        network: Network,
+        batch: Mapping[str, Any],
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        progress: Tensor | float,
+    ) -> tuple[dict[str, Tensor], Tensor | None, dict]:
+        """(all terms before the reduction, the mask, the new memory)."""
         values = {**batch, **network._asdict(), "progress": progress}
         for name, method, inputs in self.plan:
             values[name] = method(*[values[i] for i in inputs])
@@ -326,7 +381,7 @@ class Objective:
                     other[name] = method(*[other[i] for i in inputs])
             partner_terms, _ = self._terms(other, params, state)
             terms = {key: _mix(value, partner_terms[key], batch["partner_weight"]) for key, value in terms.items()}
-        return self._reduce(terms, mask, new_state)
+        return terms, mask, new_state
 
     def _terms(self, values: Mapping[str, Any], params: Mapping, state: Mapping) -> tuple[dict[str, Tensor], dict]:
         terms: dict[str, Tensor] = {}

@@ -18,6 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lossbench import checkpoint
+from lossbench.aggregations.aggregation import Aggregation
 from lossbench.errors import UsageError, nearest
 from lossbench.metrics.collect import Collected, to_floats
 from lossbench.objective import Evaluation, Network, Objective
@@ -135,6 +136,7 @@ class Trainer:
         report: Callable[[dict[str, Any]], None],
         progress: Callable[[int, int], None],
         stop: Callable[[], bool],
+        aggregation: Aggregation | None = None,
     ):
         self.run, self.folder, self.settings = run, folder, settings
         self.model, self.objective, self.source = model, objective, source
@@ -153,6 +155,12 @@ class Trainer:
             raise UsageError(
                 f"precision: loss scaling does not go with {type(optimizer).__name__}, whose step recomputes the "
                 "gradients. Use precision=bf16 or precision=fp32."
+            )
+        self.aggregation = aggregation
+        if aggregation and self.needs_closure:
+            raise UsageError(
+                f"aggregation={aggregation.name} does not go with {type(optimizer).__name__}, whose step asks for a "
+                "loss and its gradient at several points. Choose another optimizer, or aggregation=null."
             )
         self.network = self._network()
         self.evaluate: Callable[..., Evaluation] = objective
@@ -188,17 +196,19 @@ class Trainer:
         """Whether the optimizer can be told on the device to leave the weights alone (torch's fused ones can)."""
         return bool(getattr(self.optimizer, "_step_supports_amp_scaling", False)) and not self.needs_closure
 
+    def _progress(self, total_steps: int) -> Tensor | float:
+        return torch.tensor(self.step / total_steps, device=self.device) if self.objective.needs_progress else 0.0
+
     def _evaluate_objective(self, batch: dict[str, Tensor], total_steps: int) -> Evaluation:
-        progress: Tensor | float = 0.0
-        if self.objective.needs_progress:
-            progress = torch.tensor(self.step / total_steps, device=self.device)
-        return self.evaluate(self.network, batch, self.params, self.state, progress)
+        return self.evaluate(self.network, batch, self.params, self.state, self._progress(total_steps))
 
     def _gradients(self, batch: dict[str, Tensor], total_steps: int) -> Tensor:
         """Leave the gradients of the loss on the parameters; returns the loss."""
         for parameter in self.parameters:
             parameter.grad = None
-        if self.settings.accumulation == 1:
+        if self.aggregation is not None:
+            evaluation, loss = self._aggregate(batch, total_steps)
+        elif self.settings.accumulation == 1:
             evaluation = self._evaluate_objective(batch, total_steps)
             loss = evaluation.loss
             self._backward(loss)
@@ -207,6 +217,18 @@ class Trainer:
         self.new_state = self.kept(evaluation.state)
         self.meter.add(evaluation, loss)
         return loss
+
+    def _aggregate(self, batch: dict[str, Tensor], total_steps: int) -> tuple[Evaluation, Tensor]:
+        """Leave on the parameters what the aggregation makes of the gradients of the single objectives."""
+        assert self.aggregation is not None
+        name, progress = self.aggregation.name, self._progress(total_steps)
+        evaluation, objectives = self.objective.several(
+            self.network, batch, self.params, self.state, progress, of=self.aggregation.of
+        )
+        given = {"generator": self.generators.get(name), "ids": batch.get("ids"), "state": self.state.get(name)}
+        if memory := self.aggregation.leave_gradients(objectives, self.parameters, given):
+            self.state = {**self.state, name: memory}
+        return evaluation, evaluation.loss.detach()
 
     def _backward(self, loss: Tensor) -> None:
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
