@@ -16,7 +16,9 @@ LOADED = {path.stem: OmegaConf.load(path) for path in FILES}
 # One that sets more than its own node has it below 'dataset'.
 CONFIGS = {name: config.get("dataset", config) for name, config in LOADED.items()}
 TOKENS = {path.stem for path in FILES if "language_modeling" in path.read_text()}  # see test_every_token_dataset.py
-NEED_NO_FILE = [name for name, config in CONFIGS.items() if not {"root", "path"} & set(config) and name not in TOKENS]
+PREFERENCES = {path.stem for path in FILES if "task: preference" in path.read_text()}  # see test_bradley_terry.py
+OTHERS = TOKENS | PREFERENCES
+NEED_NO_FILE = [name for name, config in CONFIGS.items() if not {"root", "path"} & set(config) and name not in OTHERS]
 
 
 def build(name, seed=0):

@@ -1,0 +1,68 @@
+"""Data sets of preferences: completions of prompts, ordered from the best to the worst.
+
+inputs    x [n, R, T] token indices of R sequences, each a prompt and a completion; all but the last token
+targets   [n, R, T] the token after each         mask   [n, R, T] true where the target is a token of the completion
+labels    where the data have them: reward_margins [n]; desirable [n], of single completions (R = 1); prompt_ids [n],
+          where all completions can be enumerated
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lossbench.datasets.dataset import Dataset, Split
+from lossbench.datasets.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Everything that can be known of data that were made: sums over all completions replace estimates.
+
+    prompts      [P, S] all prompts, of S tokens each
+    completions  [Y, L] all completions, in lexicographic order; they are the same for all prompts
+    rewards      [P, Y] true reward of each, float64
+    log_p        [P, Y] log-probability of each under the distribution that completions were drawn from, float64
+    """
+
+    prompts: Tensor
+    completions: Tensor
+    rewards: Tensor
+    log_p: Tensor
+
+
+@dataclass
+class PreferenceDataset(Dataset):
+    """num_outputs is the size of the vocabulary.
+
+    tokenizer   of the tokens
+    samples     sequences [n, T + 1], prompt and completion, of which the reference may learn, with the place of their
+                first token that is a completion's; None: the completions of the training split serve for it
+    truth       of synthetic data
+    """
+
+    tokenizer: Tokenizer | None = None
+    samples: tuple[Tensor, int] | None = None
+    truth: Truth | None = None
+
+
+def split_of(rows: Tensor, starts: Tensor, stops: Tensor, labels: dict[str, Tensor]) -> Split:
+    """The split of whole sequences.
+
+    rows     [n, R, T + 1] tokens, padded behind
+    starts   [n, R] place of the first token of the completion, at least 1        stops   [n, R] behind its last one
+    """
+    places = torch.arange(1, rows.shape[-1])
+    mask = (places >= starts.unsqueeze(-1)) & (places < stops.unsqueeze(-1))
+    return Split(rows[..., :-1].contiguous(), {"targets": rows[..., 1:].contiguous(), "mask": mask, **labels})
+
+
+def all_sequences(num_symbols: int, length: int) -> Tensor:
+    """[num_symbols ** length, length] in lexicographic order: sequence i has the digits of i."""
+    return torch.tensor(list(itertools.product(range(num_symbols), repeat=length))).reshape(-1, length)
+
+
+def margins_of(scores: Tensor) -> Tensor:
+    """[n] the first score of each row [n, R] minus the last."""
+    return (scores[:, 0] - scores[:, -1]).float()

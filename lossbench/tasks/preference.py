@@ -1,0 +1,254 @@
+"""Preference: a policy learns from comparisons of completions, and starts from a frozen reference policy.
+
+Policy and reference are language models. All completions of an example go through the policy in one forward pass. A
+log-probability of a completion is the sum over its tokens. Of rankings, losses on pairs see the best and the worst.
+
+Batch       x [B, R, T] prompts with R completions from the best to the worst, targets [B, R, T] the tokens after, mask
+            [B, R, T] true where the target is a token of the completion, ids [B]; R = 1 is for losses without pairs
+            where the data set has them: reward_margins [B], desirable [B], prompt_ids [B]
+reference   a folder, or {train: [overrides]} of a run to be made first; the same model as the policy
+Metrics     accuracy of log(policy / reference) on held-out pairs, its margin, the log-probabilities of both completions
+            and how they have moved; where completions can be enumerated, exactly: expected true reward, win rate
+            against the reference, KL to the reference, entropy, and how much more reward the best policy of this KL
+            has; see lossbench/metrics/preference.py
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.datasets.dataset import Dataset
+from lossbench.errors import UsageError
+from lossbench.metrics.preference import Frontier, agreement, frontier, policy_metrics, preference_metrics, win_table
+
+
+class Preference:
+    batch: tuple[str, ...] = ("x", "targets", "mask", "ids")
+    selection = ("accuracy", "higher")
+
+    def __init__(self, dataset: Dataset, device: torch.device, *, reference: nn.Module):
+        if len(dataset.input_shape) != 2 or "mask" not in dataset.train.labels:
+            raise UsageError(
+                "task=preference reads completions [R, T] of a prompt, which this data set does not have. Choose one "
+                "of preferences, such as dataset=bradley_terry, or another task."
+            )
+        self.start = reference  # what the policy begins as: the engine copies it
+        self._reference = reference.requires_grad_(False).eval().to(device)
+        self._body, self._head = cast(nn.Module, reference.body), cast(nn.Module, reference.head)
+        truth = getattr(dataset, "truth", None)
+        if truth is None:
+            return
+        double = torch.float32 if device.type == "mps" else torch.float64
+        self._rewards = truth.rewards.to(device, double)
+        self._first = truth.prompts.shape[1] - 1  # the first place whose target is a completion's
+        # Beginnings that differ in the last symbol only share a row: it is none of the inputs.
+        self._beginnings = truth.completions[:: dataset.num_outputs, :-1]
+        self._rows = torch.cat(
+            [
+                truth.prompts.repeat_interleave(len(self._beginnings), 0),
+                self._beginnings.repeat(len(truth.prompts), 1),
+            ],
+            1,
+        ).to(device)
+        self._targets = self._rows[:, self._first + 1 :]
+        with torch.no_grad():
+            self._ref_logps = self._enumerated(self._reference)
+        self._win_table = win_table(self._rewards, self._ref_logps)
+        self._frontier: Frontier = frontier(self._rewards, self._ref_logps)
+
+    @staticmethod
+    def shapes(dataset: Dataset) -> tuple[tuple[int, ...], int]:
+        """((T,), size of the vocabulary): sequences are read one by one."""
+        return dataset.input_shape[-1:], dataset.num_outputs
+
+    # --- the policy
+
+    def features(self, body: Callable, x: Tensor) -> Tensor:
+        return body(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def ranking_logits(self, head: Callable, features: Tensor) -> Tensor:
+        return head(features)
+
+    def ranking_token_logps(self, ranking_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        return _token_logps(ranking_logits, targets, mask)
+
+    def ranking_logps(self, ranking_token_logps: Tensor) -> Tensor:
+        return ranking_token_logps.sum(-1)
+
+    def chosen_logits(self, ranking_logits: Tensor) -> Tensor:
+        return ranking_logits[:, 0]
+
+    def rejected_logits(self, ranking_logits: Tensor) -> Tensor:
+        return _last(ranking_logits)
+
+    def chosen_token_logps(self, ranking_token_logps: Tensor) -> Tensor:
+        return ranking_token_logps[:, 0]
+
+    def rejected_token_logps(self, ranking_token_logps: Tensor) -> Tensor:
+        return _last(ranking_token_logps)
+
+    def chosen_logps(self, ranking_logps: Tensor) -> Tensor:
+        return ranking_logps[:, 0]
+
+    def rejected_logps(self, ranking_logps: Tensor) -> Tensor:
+        return _last(ranking_logps)
+
+    def completion_logps(self, ranking_logps: Tensor) -> Tensor:
+        return ranking_logps.flatten()
+
+    def mismatched_logps(self, body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        return _mismatched_logps(body, head, x, targets, mask)
+
+    # --- the reference
+
+    def ref_ranking_features(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._body(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def ref_ranking_logits(self, ref_ranking_features: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._head(ref_ranking_features)
+
+    def ref_ranking_token_logps(self, ref_ranking_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        return _token_logps(ref_ranking_logits, targets, mask)
+
+    def ref_ranking_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
+        return ref_ranking_token_logps.sum(-1)
+
+    def ref_chosen_features(self, ref_ranking_features: Tensor) -> Tensor:
+        return ref_ranking_features[:, 0]
+
+    def ref_rejected_features(self, ref_ranking_features: Tensor) -> Tensor:
+        return _last(ref_ranking_features)
+
+    def ref_chosen_logits(self, ref_ranking_logits: Tensor) -> Tensor:
+        return ref_ranking_logits[:, 0]
+
+    def ref_rejected_logits(self, ref_ranking_logits: Tensor) -> Tensor:
+        return _last(ref_ranking_logits)
+
+    def ref_chosen_token_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
+        return ref_ranking_token_logps[:, 0]
+
+    def ref_rejected_token_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
+        return _last(ref_ranking_token_logps)
+
+    def ref_chosen_logps(self, ref_ranking_logps: Tensor) -> Tensor:
+        return ref_ranking_logps[:, 0]
+
+    def ref_rejected_logps(self, ref_ranking_logps: Tensor) -> Tensor:
+        return _last(ref_ranking_logps)
+
+    def ref_completion_logps(self, ref_ranking_logps: Tensor) -> Tensor:
+        return ref_ranking_logps.flatten()
+
+    def ref_mismatched_logps(self, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        with torch.no_grad():
+            return _mismatched_logps(self._body, self._head, x, targets, mask)
+
+    # --- the labels
+
+    def chosen_mask(self, mask: Tensor) -> Tensor:
+        return mask[:, 0]
+
+    def rejected_mask(self, mask: Tensor) -> Tensor:
+        return _last(mask)
+
+    def chosen_lengths(self, chosen_mask: Tensor) -> Tensor:
+        return chosen_mask.sum(-1).clamp(min=1).float()
+
+    def rejected_lengths(self, rejected_mask: Tensor) -> Tensor:
+        return rejected_mask.sum(-1).clamp(min=1).float()
+
+    def desirable(self, mask: Tensor) -> Tensor:
+        """Of data that do not say it: the best completion of each prompt is, the others are not."""
+        best = torch.arange(mask.shape[1], device=mask.device) == 0
+        return best.expand(len(mask), -1).flatten()
+
+    # --- all completions, where they can be enumerated; ``prompt_ids`` says that they can
+
+    def policy_logps(self, forward: Callable, prompt_ids: Tensor) -> Tensor:
+        return self._enumerated(forward)
+
+    def policy_rewards(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return (policy_logps.exp() * self._rewards).sum(-1)[prompt_ids]
+
+    def policy_wins(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return (policy_logps.exp() * self._win_table).sum(-1)[prompt_ids]
+
+    def policy_kl(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return (policy_logps.exp() * (policy_logps - self._ref_logps)).sum(-1)[prompt_ids]
+
+    def policy_entropy(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return -(policy_logps.exp() * policy_logps).sum(-1)[prompt_ids]
+
+    def reward_agreement(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return agreement(policy_logps - self._ref_logps, self._rewards, self._ref_logps)[prompt_ids]
+
+    def _enumerated(self, forward: Callable) -> Tensor:
+        """[P, Y] log-probability of every completion after every prompt: one pass over their beginnings."""
+        log_p = forward(self._rows)[:, self._first :].to(self._rewards.dtype).log_softmax(-1)
+        begun = log_p[:, :-1].gather(-1, self._targets.unsqueeze(-1)).squeeze(-1).sum(-1)
+        return (begun.unsqueeze(-1) + log_p[:, -1]).reshape(len(self._rewards), -1)
+
+    def metrics(
+        self,
+        chosen_logps: Tensor,
+        rejected_logps: Tensor,
+        ref_chosen_logps: Tensor,
+        ref_rejected_logps: Tensor,
+        policy_rewards: Tensor | None = None,
+        policy_wins: Tensor | None = None,
+        policy_kl: Tensor | None = None,
+        policy_entropy: Tensor | None = None,
+        reward_agreement: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        found = preference_metrics(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
+        if policy_rewards is None or policy_wins is None or policy_kl is None or policy_entropy is None:
+            return found
+        assert reward_agreement is not None
+        return found | policy_metrics(
+            policy_rewards, policy_wins, policy_kl, policy_entropy, reward_agreement, self._frontier
+        )
+
+
+def _last(values: Tensor) -> Tensor:
+    """Of the worst completion. Raises UsageError where the data set has single completions."""
+    if values.shape[1] < 2:
+        raise UsageError(
+            "loss: it compares two completions of a prompt, and the examples of this data set have one. Choose a loss "
+            "for single completions, such as loss=kto, or leave out variant=[unpaired]."
+        )
+    return values[:, -1]
+
+
+def _token_logps(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[*, T] log-probability of each token, 0 where it does not count; at least in float32."""
+    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    log_p = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+    return torch.where(mask, log_p, 0.0)
+
+
+def _mismatched_logps(body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[B * R] log-probability of the completion of the next example after the prompt of each."""
+    x, targets, mask = _mismatched(x, targets, mask)
+    return _token_logps(head(body(x)), targets, mask).sum(-1)
+
+
+def _mismatched(x: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, targets and mask [B * R, T] of each prompt with the completion of the next example, of the same rank.
+
+    What is longer than a sequence can be is cut off.
+    """
+    whole = torch.cat([x, targets[..., -1:]], -1)  # place t + 1 of it is the target at place t
+    next_whole, next_mask = whole.roll(-1, 0), mask.roll(-1, 0)
+    start, next_start = (m.long().argmax(-1, keepdim=True) + 1 for m in (mask, next_mask))
+    places = torch.arange(whole.shape[-1], device=x.device)
+    source = places - start + next_start
+    inside = (places >= start) & (source < whole.shape[-1])
+    source = source.clamp(0, whole.shape[-1] - 1)
+    made = torch.where(places >= start, next_whole.gather(-1, source), whole)
+    counts = inside[..., 1:] & next_mask.gather(-1, (source - 1).clamp(min=0)[..., 1:])
+    return made[..., :-1].flatten(0, 1), made[..., 1:].flatten(0, 1), counts.flatten(0, 1)
