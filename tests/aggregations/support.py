@@ -24,7 +24,7 @@ def projected(rows: Tensor, vector: Tensor) -> Tensor:
         jac=lambda y: y - x,
         constraints={"type": "ineq", "fun": lambda y: J @ y, "jac": lambda y: J},
         method="SLSQP",
-        options={"ftol": 1e-14, "maxiter": 1000},
+        options={"ftol": 1e-12, "maxiter": 1000},
     )
     assert found.success
     return torch.from_numpy(found.x)
