@@ -2,7 +2,7 @@
 or optimizer by name.
 
 What differs between optimizers is read from their signatures: ``step(closure)`` with a required closure gets one that
-recomputes the gradients; every other optimizer gets ``step()``.
+recomputes the gradients, ``step(loss)`` the loss of the batch; every other optimizer gets ``step()``.
 """
 
 import contextlib
@@ -148,8 +148,9 @@ class Trainer:
         self.on_cpu = self.device.type == "cpu"
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.learning_rates = [group["lr"] for group in optimizer.param_groups]
-        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-        self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+        takes = inspect.signature(type(optimizer).step).parameters.items()
+        required = {name for name, parameter in takes if parameter.default is inspect.Parameter.empty}
+        self.needs_closure, self.needs_loss = "closure" in required, "loss" in required
         self.scaler = torch.amp.GradScaler(self.device.type) if settings.loss_scaling else None
         if self.scaler and self.needs_closure:
             raise UsageError(
@@ -279,16 +280,17 @@ class Trainer:
         if self.needs_closure:
             self._closure_step(batch, total_steps)
         else:
-            self._gradients(batch, total_steps)
+            loss = self._gradients(batch, total_steps)
+            given = (loss.detach(),) if self.needs_loss else ()
             self.meter.guard(self.optimizer)
             if self.scaler is None:
                 self._clip()
-                self.optimizer_step()
+                self.optimizer_step(*given)
             else:
                 if self.settings.clip_norm is not None:
                     self.scaler.unscale_(self.optimizer)
                     self._clip()
-                self.scaler.step(self.optimizer)
+                self.scaler.step(self.optimizer, *given)
                 self.scaler.update()
         if self.objective.has_state:
             self.state = {**self.state, **self.new_state}
