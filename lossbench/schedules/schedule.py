@@ -12,6 +12,8 @@ multiplier at a step belongs to the update that this step makes. The same conven
 """
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 from annotated_types import Ge, Interval
@@ -41,6 +43,20 @@ def warmup_steps(warmup: int | float, total_steps: int) -> int:
             f"Give at most {total_steps}, or a fraction of the run such as 0.05."
         )
     return length
+
+
+def ends_of_budgets(budgets: Sequence[int | float], total_steps: int) -> list[int]:
+    """The steps at which the budgets of one run end, rising, the last of them the end of the run.
+
+    Of budgets that fall together because the run is very short, one is kept.
+    """
+    ends = [*(steps(budget, total_steps) for budget in budgets), total_steps]
+    if any(second < first for first, second in pairwise(ends)):
+        raise UsageError(
+            f"schedule.budgets={list(budgets)}: they end at the steps {ends} of this run, and each has to end "
+            "after the one before. Give steps or fractions of the run in rising order, below the run's end, or train longer."
+        )
+    return sorted({end for end in ends if end})
 
 
 def toward(final: float, shape: float) -> float:

@@ -53,19 +53,24 @@ def wsd(
             f"schedule.warmup={warmup} and schedule.decay={decay}: together they take {rise + fall} steps, and the run "
             f"has {total_steps}. Shorten schedule.decay or schedule.warmup, or train longer."
         )
+    check_final(shape, final)
+    if step < rise:
+        return (step + 1) / rise
+    if step < total_steps - fall:
+        return 1.0
+    return decayed(shape, (step - (total_steps - fall)) / fall, final)
+
+
+def check_final(shape: Shape, final: float) -> None:
     if final == 0 and shape in ("exponential", "inverse_linear"):
         raise UsageError(
             f"schedule.final=0: a decay of schedule.shape={shape} never reaches 0. "
             "Give a schedule.final above 0, such as 0.01, or another schedule.shape, such as one_minus_sqrt."
         )
-    if step < rise:
-        return (step + 1) / rise
-    if step < total_steps - fall:
-        return 1.0
-    return _decay(shape, (step - (total_steps - fall)) / fall, final)
 
 
-def _decay(shape: Shape, u: float, final: float) -> float:
+def decayed(shape: Shape, u: float, final: float) -> float:
+    """The multiplier at the part u of a decay, in [0, 1]."""
     match shape:
         case "linear":
             return toward(final, 1 - u)
