@@ -54,7 +54,7 @@ def ends_of_budgets(budgets: Sequence[int | float], total_steps: int) -> list[in
     if any(second < first for first, second in pairwise(ends)):
         raise UsageError(
             f"schedule.budgets={list(budgets)}: they end at the steps {ends} of this run, and each has to end "
-            "after the one before. Give steps or fractions of the run in rising order, below the run's end, or train longer."
+            "after the one before. Give steps or fractions of the run in rising order, or train longer."
         )
     return sorted({end for end in ends if end})
 
