@@ -42,6 +42,18 @@ EXEMPT: dict[tuple[str, str], str] = {
         (name, "masked"): "contrastive: an example that does not count is still a negative of the others"
         for name in ("info_nce", "nt_xent", "supervised_contrastive")
     },
+    **{
+        (name, "signal"): "bounded: the probabilities of a student that is sure saturate"
+        for name in ("reverse_kl_distillation", "skew_kl_distillation")
+    },
+    **{
+        ("sinkhorn_distillation", name): "moves the batch's students onto the batch's teachers, whichever they are"
+        for name in ("independence", "masked")
+    },
+    **{
+        ("interpolated_information", name): "contrastive: the other teachers of the batch are compared with"
+        for name in ("independence", "masked")
+    },
     ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
     ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",
     ("hyp_oc", "permutation"): "the first half of the batch is paired with the second, so its order makes the pairs",
