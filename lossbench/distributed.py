@@ -43,7 +43,7 @@ BUCKET = 25 * 2**20  # bytes of gradients that are summed in one operation
 AGREE_EVERY = 10  # steps between looks at clocks and signals
 BLOCK = 2**20  # parameters from which on a block of the model is gathered by itself
 LONG = datetime.timedelta(days=7)  # rank 0 may have to train other models first
-SOON = datetime.timedelta(seconds=5)
+SOON = datetime.timedelta(seconds=1)
 
 
 class Ranks:
@@ -131,6 +131,11 @@ class Ranks:
     def parts(self, parts: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
         """What a run is built of, for this rank. Raises UsageError where it cannot be divided."""
         size, accumulation = config["batch_size"], config["accumulation"]
+        if parts["aggregation"] is not None:
+            raise UsageError(
+                f"aggregation={parts['aggregation'].name} does not go with several processes, each of which sees the "
+                "gradients of its own examples. Use one process, or aggregation=null."
+            )
         if size % (self.size * accumulation):
             raise UsageError(
                 f"batch_size={size} is the whole batch, and {self.size} processes with accumulation={accumulation} "

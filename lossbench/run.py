@@ -25,6 +25,8 @@ from annotated_types import Ge, Gt, Interval
 from torch import nn
 
 from lossbench import checkpoint, contract, seeds
+from lossbench.aggregations.aggregation import Aggregation
+from lossbench.aggregations.aggregation import check as check_aggregation
 from lossbench.errors import Busy, RunError, UsageError
 from lossbench.frozen import as_asked
 from lossbench.objective import Facts, Objective, adds_over_micro_batches, unwrap
@@ -32,11 +34,13 @@ from lossbench.results import record as records
 from lossbench.source import Source
 from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
 
-GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", "schedule", "precision", "paper")
+GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", "schedule", "precision", "aggregation",
+          "paper")  # fmt: skip
 LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
 NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit",
                 "profile", "continue_from", "shard")  # fmt: skip
+WHERE_CHOSEN = ("aggregation", "aggregation_of")  # in the hash where there is an aggregation
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
@@ -108,6 +112,7 @@ def root_settings(
     compile: bool | Literal["graphs"],
     channels_last: bool,
     weight_decay_on_all: bool,
+    aggregation_of: Literal["terms", "examples"],
     outputs: str,
     retry: Literal["failed"] | None,
     fail_fast: Annotated[int, Ge(1)] | None,
@@ -191,6 +196,9 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
         _check_bind(json.dumps(config[group]), group)
     if config.get("head"):
         _check_bind(json.dumps(config["head"]), "head")
+    if config.get("aggregation"):
+        _check_bind(json.dumps(config["aggregation"]), "aggregation")
+        check_aggregation(config)
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
             if not isinstance(entry, Mapping) or "_target_" not in entry:
@@ -257,9 +265,10 @@ def _hash(config: Mapping[str, Any]) -> str:
             return [identity(entry) for entry in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value  # lr=1 is lr=1.0
 
-    kept = {key: identity(value) for key, value in config.items() if key not in NOT_IDENTITY}
+    left_out = NOT_IDENTITY if config.get("aggregation") else (*NOT_IDENTITY, *WHERE_CHOSEN)
+    kept = {key: identity(value) for key, value in config.items() if key not in left_out}
     kept["device"] = config["device"].partition(":")[0]  # cuda:1 is as good as cuda:0
-    kept["choices"] = {key: value for key, value in config["choices"].items() if key not in NOT_IDENTITY}
+    kept["choices"] = {key: value for key, value in config["choices"].items() if key not in left_out}
     for key, value in frozen_models(config["task"]).items():
         kept["task"][key] = [_model_identity(v) for v in value] if isinstance(value, list) else _model_identity(value)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
@@ -622,6 +631,7 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool], ran
         energy_joules=energy.joules(),
         shared_device=bool(int(os.environ.get("LOSSBENCH_SHARED_DEVICE", "0"))),
         resumed=trainer.resumed if trainer else 0,
+        ranks=ranks,
     )
     if outcome.status == "failed":
         assert error is not None
@@ -644,6 +654,7 @@ def write_results(
     energy_joules: float | None,
     shared_device: bool,
     resumed: int,
+    ranks: Any = None,
 ) -> dict[str, Any]:
     """What every run leaves behind, however it was trained: the row of test metrics, the selected weights, the record
     (last); its checkpoints go. Returns the record."""
@@ -683,7 +694,7 @@ def write_results(
         },
         "memory": {"peak_bytes": records.peak_memory(device)},
         "energy_joules": energy_joules,
-        "environment": records.environment(device),
+        "environment": records.environment(device) | ({"ranks": ranks.size} if ranks is not None else {}),
         "shared_device": shared_device,
         "resumed": resumed,
     }
@@ -777,6 +788,13 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     leaves = iter(loss_parameters)
     params = {name: {key: next(leaves) for key in tensors_} for name, tensors_ in params.items()}
     optimizer = build_optimizer(config, model, loss_parameters, device)
+    generators = {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws}
+    aggregation = None
+    if config.get("aggregation"):
+        aggregation = Aggregation(bind(config["aggregation"], "aggregation"), config["aggregation_of"])
+        generators[aggregation.name] = seeds.generator(seed, "aggregation")
+        n = sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
+        state |= aggregation.init_state(len(dataset.train), n, device)
     torch.manual_seed(seeds.derive(seed, "dropout"))
     steps_per_epoch, limits = source.steps_per_epoch, config["budget"]
     steps = steps_of(limits, steps_per_epoch, config["batch_size"])
@@ -808,7 +826,8 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "settings": settings,
         "params": params,
         "state": state,
-        "generators": {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws},
+        "generators": generators,
+        "aggregation": aggregation,
         "shapes": model_shapes,
     }
 

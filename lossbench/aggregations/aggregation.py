@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lossbench import contract
 from lossbench.errors import UsageError
+from lossbench.objective import sibling, unwrap
 
 Of = Literal["terms", "examples"]
 ONE_BY_ONE = 8  # objectives up to which a backward pass each is no slower than all of them in one batched pass
@@ -20,11 +21,22 @@ class Aggregation:
 
     function: Callable
     of: Of
-    name: str
+
+    @property
+    def name(self) -> str:
+        return unwrap(self.function).__name__
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        return contract.tensor_names(getattr(self.function, "func", self.function))
+        return contract.tensor_names(unwrap(self.function))
+
+    def init_state(self, num_examples: int, num_parameters: int, device: torch.device) -> dict[str, dict[str, Tensor]]:
+        """{name: memory} of an aggregation that has one; its module's ``init_state`` makes it."""
+        if "state" not in self.wanted:
+            return {}
+        make = sibling(self.function, "init_state")
+        assert make is not None
+        return {self.name: make(num_examples=num_examples, num_parameters=num_parameters, device=device)}
 
     def leave_gradients(
         self, objectives: Tensor, parameters: Sequence[nn.Parameter], given: Mapping[str, Any]

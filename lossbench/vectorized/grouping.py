@@ -32,6 +32,8 @@ def why_alone(config: Mapping[str, Any]) -> str | None:
         return f"optimizer={config['choices']['optimizer']} does not treat every weight by itself"
     if config["budget"]["seconds"] is not None:
         return "budget.seconds: the time of one run cannot be told from its neighbours'"
+    if config.get("aggregation"):
+        return f"aggregation={config['choices']['aggregation']}: it sees the gradients of one run's objectives"
     if config["accumulation"] > 1:
         return f"accumulation={config['accumulation']}"
     if config["precision"]["loss_scaling"]:

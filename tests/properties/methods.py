@@ -14,7 +14,8 @@ from lossbench import contract
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lossbench"
 # The folders with one method a file; a method's name is its own in all of them.
-MODEL_SIDE = ("losses", "regularizers", "reweightings", "reductions", "models", "heads", "optimizers", "schedules")
+MODEL_SIDE = ("losses", "regularizers", "reweightings", "reductions", "models", "heads", "optimizers", "schedules",
+              "aggregations")  # fmt: skip
 DATA_SIDE = ("datasets", "variants", "augmentations")
 GROUPS = MODEL_SIDE + DATA_SIDE
 
