@@ -91,7 +91,7 @@ def test_augmentation_that_mixes_labels(tmp_path):  # examples keep the weight o
 
 
 def test_resumes_exactly(tmp_path):  # PCGrad draws: its stream goes on where it was
-    chosen = (*SHORT, "aggregation=pcgrad", "aggregation_of=examples")
+    chosen = (*SHORT, "optimizer.lr=0.002", "aggregation=pcgrad", "aggregation_of=examples")
     whole = trainer(tmp_path / "whole", *chosen)
     whole.fit()
     (tmp_path / "part").mkdir()
