@@ -20,8 +20,8 @@ def test_limit():  # the policy at its reference: log 2 whatever beta; smoothing
 def test_oracle():  # equation 7 with probabilities, pair by pair; smoothed: a mixture of both labels
     def loop(chosen, rejected, ref_chosen, ref_rejected, beta, label_smoothing):
         losses = []
-        for w, l, rw, rl in zip(chosen, rejected, ref_chosen, ref_rejected, strict=True):
-            p = 1 / (1 + (torch.exp(l) / torch.exp(rl)) ** beta / (torch.exp(w) / torch.exp(rw)) ** beta)
+        for w, v, rw, rv in zip(chosen, rejected, ref_chosen, ref_rejected, strict=True):
+            p = 1 / (1 + (torch.exp(v) / torch.exp(rv)) ** beta / (torch.exp(w) / torch.exp(rw)) ** beta)
             losses.append(-(1 - label_smoothing) * p.log() - label_smoothing * (1 - p).log())
         return torch.stack(losses)
 

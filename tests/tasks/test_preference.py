@@ -1,0 +1,162 @@
+"""Log-probabilities and expectations by loops; that full-batch training reaches optima known in closed form."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from lossbench.cli import main
+from lossbench.composing import overrides
+from lossbench.datasets.bradley_terry import bradley_terry
+from lossbench.datasets.digits import digits
+from lossbench.datasets.preferences import PreferenceDataset, split_of
+from lossbench.errors import UsageError
+from lossbench.models.ngram_table import ngram_table
+from lossbench.objective import Network
+from lossbench.results.collect import records
+from lossbench.tasks.preference import Preference, _mismatched
+from tests.datasets.support import generator
+
+CPU = torch.device("cpu")
+SMALL = {"num_symbols": 3, "completion_length": 2}
+
+
+def table(dataset, seed=0):
+    """A policy of its own for every seed, float64."""
+    length = dataset.input_shape[-1]
+    model = ngram_table(input_shape=(length,), num_outputs=dataset.num_outputs, order=length).double()
+    torch.nn.init.normal_(model.body.table.weight, generator=generator(seed))
+    return model
+
+
+def log_p(model, prompt, completion):
+    """Log-probability of the completion by the chain rule, one token after the other."""
+    total, read = 0.0, list(prompt)
+    for symbol in completion:
+        logits = model(torch.tensor([read]))[0, -1]
+        total = total + logits[symbol] - logits.exp().sum().log()
+        read.append(symbol)
+    return total.item()
+
+
+def ragged():
+    """Two prompts of different lengths, with completions of different lengths; 9 pads."""
+    rows = torch.tensor([[[0, 1, 2, 9, 9], [0, 2, 9, 9, 9]], [[3, 4, 5, 6, 9], [3, 4, 7, 8, 5]]])
+    split = split_of(rows, torch.tensor([[1, 1], [2, 2]]), torch.tensor([[3, 2], [4, 5]]), {})
+    return PreferenceDataset(split, split, split, num_outputs=10), split
+
+
+def test_log_probabilities_of_completions():
+    dataset, split = ragged()
+    policy, reference = table(dataset, 1), table(dataset, 2)
+    task, batch = Preference(dataset, CPU, reference=reference), {"x": split.inputs, **split.labels}
+    body, head, _, _ = Network.of(policy)
+    logits = task.ranking_logits(head, task.features(body, batch["x"]))
+    tokens = task.ranking_token_logps(logits, batch["targets"], batch["mask"])
+    found = task.ranking_logps(tokens)
+    ref_tokens = task.ref_ranking_token_logps(
+        task.ref_ranking_logits(task.ref_ranking_features(batch["x"])), batch["targets"], batch["mask"]
+    )
+    whole = [((0,), (1, 2)), ((0,), (2,)), ((3, 4), (5, 6)), ((3, 4), (7, 8, 5))]
+    for (i, j), (prompt, completion) in zip(itertools.product(range(2), range(2)), whole, strict=True):
+        assert found[i, j].item() == pytest.approx(log_p(policy, prompt, completion))
+        assert ref_tokens.sum(-1)[i, j].item() == pytest.approx(log_p(reference, prompt, completion))
+    assert not ref_tokens.requires_grad and found.requires_grad
+    assert torch.equal(task.chosen_logps(found), found[:, 0]) and torch.equal(task.rejected_logps(found), found[:, 1])
+    assert task.chosen_lengths(task.chosen_mask(batch["mask"])).tolist() == [2.0, 2.0]
+    assert task.rejected_lengths(task.rejected_mask(batch["mask"])).tolist() == [1.0, 3.0]
+    assert torch.equal(task.completion_logps(found), found.flatten())
+    assert task.desirable(batch["mask"]).tolist() == [True, False, True, False]
+
+
+def test_mismatched():  # the prompt of each with the completion of the next, cut where it gets too long
+    dataset, split = ragged()
+    x, targets, mask = _mismatched(split.inputs, split.labels["targets"], split.labels["mask"])
+    whole = torch.cat([x, targets[:, -1:]], 1)
+    expected = [((0,), (5, 6)), ((0,), (7, 8, 5)), ((3, 4), (1, 2)), ((3, 4), (2,))]
+    for row, counts, (prompt, completion) in zip(whole.tolist(), mask.tolist(), expected, strict=True):
+        assert tuple(row[: len(prompt)]) == prompt
+        assert [t for t, c in zip(row[1:], counts, strict=True) if c] == list(completion)
+        assert counts.index(True) == len(prompt) - 1
+    policy, reference = table(dataset, 1), table(dataset, 2)
+    task = Preference(dataset, CPU, reference=reference)
+    body, head, _, _ = Network.of(policy)
+    found = task.mismatched_logps(body, head, split.inputs, split.labels["targets"], split.labels["mask"])
+    assert found.tolist() == pytest.approx([log_p(policy, *own) for own in expected])
+    found = task.ref_mismatched_logps(split.inputs, split.labels["targets"], split.labels["mask"])
+    assert found.tolist() == pytest.approx([log_p(reference, *own) for own in expected])
+    rows = torch.tensor([[[0, 1, 2, 3]], [[4, 5, 6, 7]]])  # one token of prompt, and three of one
+    long = split_of(rows, torch.tensor([[3], [1]]), torch.tensor([[4], [4]]), {})
+    x, targets, mask = _mismatched(long.inputs, long.labels["targets"], long.labels["mask"])
+    assert x[0].tolist() == [0, 1, 2] and x[1, 0] == 4
+    assert targets[0][mask[0]].tolist() == [5] and targets[1][mask[1]].tolist() == [3]
+
+
+def test_expectations_over_all_completions():
+    dataset = bradley_terry(generator=generator(), prompt_length=2, **SMALL)
+    policy, reference = table(dataset, 1), table(dataset, 2)
+    task = Preference(dataset, CPU, reference=reference)
+    asked = torch.tensor([4, 0, 4, 8])
+    logps = task.policy_logps(policy, asked)
+    ends = list(itertools.product(range(3), repeat=2))
+    found = {
+        "reward": task.policy_rewards(logps, asked),
+        "wins": task.policy_wins(logps, asked),
+        "kl": task.policy_kl(logps, asked),
+        "entropy": task.policy_entropy(logps, asked),
+    }
+    for i, prompt in enumerate(asked.tolist()):
+        tokens = dataset.truth.prompts[prompt].tolist()
+        own = [math.exp(log_p(policy, tokens, y)) for y in ends]
+        ref = [math.exp(log_p(reference, tokens, y)) for y in ends]
+        rewards = dataset.truth.rewards[prompt].tolist()
+        assert sum(own) == pytest.approx(1)
+        expected = {
+            "reward": sum(p * r for p, r in zip(own, rewards, strict=True)),
+            "kl": sum(p * math.log(p / q) for p, q in zip(own, ref, strict=True)),
+            "entropy": -sum(p * math.log(p) for p in own),
+            "wins": sum(
+                own[a] * ref[b] * (1.0 if rewards[a] > rewards[b] else 0.5 * (a == b))
+                for a in range(9)
+                for b in range(9)
+            ),
+        }
+        for name, value in expected.items():
+            assert found[name][i].item() == pytest.approx(value), name
+    same = task.policy_logps(reference, asked)
+    assert task.policy_kl(same, asked).abs().max() < 1e-12
+    torch.testing.assert_close(task.policy_wins(same, asked), torch.full((4,), 0.5, dtype=torch.float64))
+
+
+def test_unpaired_data_need_a_loss_for_single_completions():
+    dataset = bradley_terry(generator=generator(), **SMALL)
+    task = Preference(dataset, CPU, reference=table(dataset))
+    with pytest.raises(UsageError, match="compares two completions"):
+        task.rejected_logps(torch.zeros(4, 1))
+
+
+def test_refuses_other_data():
+    with pytest.raises(UsageError, match="preference reads completions"):
+        Preference(digits(generator=generator()), CPU, reference=torch.nn.Linear(1, 1))
+
+
+def run(outputs, **chosen):
+    small = {"model.depth": 1, "model.width": 16, "model.heads": 2}
+    settings = {"dataset": "bradley_terry", "outputs": str(outputs), **small, **chosen}
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *overrides({name.replace("__", "."): value for name, value in settings.items()})])
+    assert not ended.value.code
+    return next(r for r in records(outputs) if r["choices"]["task"] == "preference")
+
+
+def test_starts_from_its_reference(tmp_path):  # a step that changes nothing: no KL, no win, no agreement
+    best = run(tmp_path, loss="dpo", budget__steps=1, optimizer__lr=1e-12)["best"]
+    assert best["test/kl"] == pytest.approx(0, abs=1e-6) and best["test/win_rate"] == pytest.approx(0.5, abs=1e-4)
+    assert best["test/margin"] == pytest.approx(0, abs=1e-4) and best["test/reward_gain"] == pytest.approx(0, abs=1e-4)
+
+
+def test_learns(tmp_path):
+    best = run(tmp_path, loss="dpo", budget__epochs=2, optimizer__lr=0.003)["best"]
+    assert best["test/accuracy"] > 0.65 and best["test/win_rate"] > 0.7 and best["test/reward_gain"] > 0.5
+    assert best["test/kl"] > 0.05 and best["test/frontier_gap"] > 0
