@@ -40,6 +40,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "sam": (*SHORT, "optimizer=sam", "ema=0.9"),
     "sum": (*SHORT, "reduction=sum", "optimizer=sgd", "optimizer.lr=0.001"),
     "batch_norm": (*SHORT[:-1], "model=convnet", "model.widths=[8,8]", "model.norm=batch"),
+    "diverged": (*SHORT, "optimizer=sgd", "optimizer.lr=1e200"),
     "read_from_disk": (*SHORT, "data.resident=false", "data.workers=0"),
     # objectives that do not
     "nt_xent": (*SHORT, *TWO_VIEWS, "loss=nt_xent"),
@@ -78,6 +79,12 @@ def masked_tokens(*, generator: Generator, num_examples: int, length: int, num_s
         return Split(tokens[:, :-1], {"targets": tokens[:, 1:], "mask": counts})
 
     return TokenDataset(split(num_examples), split(91), split(64), num_outputs=num_symbols)
+
+
+def fails_on_rank_1(logits: Tensor, targets: Tensor, *, epsilon: float = 0.0) -> Tensor:
+    if os.environ["RANK"] == "1":
+        raise ArithmeticError("not on this rank")
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
 
 
 def in_double() -> None:
