@@ -276,6 +276,26 @@ def predictive_entropy(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"
     return _normal(sizes.b, generator).abs()
 
 
+def source_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b C"]:
+    """Log-probability of every next token as the source of the data has it, where that is known; no gradient."""
+    return _normal((*sizes.b, sizes.C), generator).log_softmax(-1)
+
+
+def reverse_nll(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """Cross-entropy of the model's distribution of the next token under that of the source, in nats, >= 0."""
+    return _normal(sizes.b, generator).abs()
+
+
+def forward_divergence(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """KL divergence of the model's distribution of the next token from the source's, in nats, >= 0."""
+    return _normal(sizes.b, generator).abs()
+
+
+def reverse_divergence(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
+    """KL divergence of the source's distribution of the next token from the model's, in nats, >= 0."""
+    return _normal(sizes.b, generator).abs()
+
+
 def head_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
     """Weight of the model's head, one linear layer without bias: before any softcap, logits are features times its
     transpose. For losses that never form the logits of all tokens."""
@@ -408,6 +428,29 @@ def spread_x(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
 def spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
     """Logits of the model at ``spread_x``."""
     return _normal((sizes.B, sizes.C), generator)
+
+
+# --- several answers to the same source ----------------------------------------------------------------------------
+
+
+def candidates(sizes: Sizes, generator: Generator) -> Int[Tensor, "B S T"]:
+    """S answers to each source as targets are, from where the answer begins, with what fills them up."""
+    return torch.randint(sizes.C, (sizes.B, sizes.S, sizes.T), generator=generator)
+
+
+def candidate_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
+    """Log-probability of each candidate, the sum over its tokens, <= 0."""
+    return -3 * _normal((sizes.B, sizes.S), generator).abs()
+
+
+def candidate_lengths(sizes: Sizes, generator: Generator) -> Int[Tensor, "B S"]:
+    """Tokens of each candidate, >= 1, with the one that ends it."""
+    return torch.randint(1, sizes.T + 1, (sizes.B, sizes.S), generator=generator)
+
+
+def candidate_qualities(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
+    """How good each candidate is, in [0, 1]; several may be equally good."""
+    return torch.randint(sizes.S, (sizes.B, sizes.S), generator=generator).double() / sizes.S
 
 
 # --- preferences: completions of a prompt, and a frozen reference policy -------------------------------------------

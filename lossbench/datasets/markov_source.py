@@ -7,9 +7,10 @@ Source    made here; the formula: Shannon 1948
 Inputs    [block_length] token indices, from the stationary distribution; targets are the tokens after them. The first
           order - 1 targets of a block lack a part of their context, so they do not count: mask
 Splits    blocks drawn independently: 80 % train, 10 % validation, 10 % test
-Facts     entropy_rate: nats per counted token that no model can get below, on average
+Facts     entropy_rate: nats per counted token that no model can get below, on average; transitions: the table
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -59,7 +60,8 @@ def markov_source(
         rows[:, place] = drawn
         state = (state * num_symbols + drawn) % states
     rate = -(stationary.unsqueeze(1) * torch.xlogy(table, table)).sum().item()
-    return dataset_of_sequences(rows, order, letters(num_symbols), generator, entropy_rate=rate)
+    dataset = dataset_of_sequences(rows, order, letters(num_symbols), generator, entropy_rate=rate)
+    return replace(dataset, transitions=table)
 
 
 def _dirichlet(shape: tuple[int, int], concentration: float, generator: Generator) -> Tensor:

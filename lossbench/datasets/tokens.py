@@ -35,10 +35,13 @@ class TokenDataset(Dataset):
 
     tokenizer      of the tokens, for bits per byte and for samples
     entropy_rate   nats per counted token that no model can get below, where the source is known
+    transitions    [states, C] probability of each next token, where the source is a Markov chain; the state is the last
+                   tokens as digits of a number, the newest one last
     """
 
     tokenizer: Tokenizer | None = None
     entropy_rate: float | None = None
+    transitions: Tensor | None = None
 
     @cached_property
     def class_counts(self) -> Tensor:  # type: ignore[override]
