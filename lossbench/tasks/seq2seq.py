@@ -19,7 +19,7 @@ from lossbench.tasks.language_modeling import LanguageModeling
 
 
 class Seq2seq(LanguageModeling):
-    batch = ("x", "targets", "mask", "ids")
+    batch: tuple[str, ...] = ("x", "targets", "mask", "ids")
 
     def __init__(self, dataset: Dataset, device: torch.device, *, softcap: Annotated[float, Gt(0)] | None = None):
         super().__init__(dataset, device, softcap=softcap)
