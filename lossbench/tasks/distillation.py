@@ -2,7 +2,7 @@
 
 Batch       as in classification
 teacher     the folder of a finished run (its selected weights are used), whose data set has the same classes
-Metrics     as in classification, plus how often student and teacher agree
+Metrics     as in classification, plus those of the agreement of student and teacher: lossbench/metrics/teachers.py
 """
 
 from typing import cast
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
+from lossbench.ops import true_class_log_p
 from lossbench.tasks.classification import Classification
 
 
@@ -43,8 +44,12 @@ class Distillation(Classification):
         with torch.no_grad():
             return self._head(teacher_features)
 
+    def teacher_target_log_p(self, teacher_logits: Tensor, targets: Tensor) -> Tensor:
+        return true_class_log_p(teacher_logits, targets)
+
     def metrics(  # type: ignore[override]  # its signature names what it needs
         self, logits: Tensor, targets: Tensor, teacher_logits: Tensor
     ) -> dict[str, Tensor]:
-        agreement = (logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean()
-        return {**super().metrics(logits, targets), "teacher_agreement": agreement}
+        from lossbench.metrics.teachers import teacher_metrics
+
+        return {**super().metrics(logits, targets), **teacher_metrics(logits, teacher_logits)}
