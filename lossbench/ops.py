@@ -37,6 +37,11 @@ def log1mexp(log_p: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     return torch.where(near_zero, expm1, log1p)
 
 
+def exp_then_tangent(x: Tensor, limit: float = 60.0) -> Tensor:
+    """exp(x) up to the limit, beyond it its tangent there: for float32 still finite, and with a gradient."""
+    return x.clamp(max=limit).exp() * (1 + (x - limit).clamp(min=0))
+
+
 def one_against_rest(
     logits: Float[Tensor, "B C"], targets: Int[Tensor, "B"]
 ) -> tuple[Float[Tensor, "B K"], Bool[Tensor, "B K"]]:

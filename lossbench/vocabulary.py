@@ -302,6 +302,11 @@ def head_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
     return _normal((sizes.C, sizes.D), generator)
 
 
+def token_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
+    """What the model makes of each token of the vocabulary before anything else; where it is tied, the head's weight."""
+    return _normal((sizes.C, sizes.D), generator)
+
+
 def softcap(sizes: Sizes, generator: Generator) -> Float[Tensor, ""] | None:
     """The bound of the logits, softcap tanh(./softcap), of a task that has one; None: they have none."""
     return 20 + torch.rand((), generator=generator, dtype=torch.float64)
@@ -571,7 +576,7 @@ def mismatched_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
 
 def ref_mismatched_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     """``mismatched_logps`` under the frozen reference; no gradient."""
-    return -2 * _normal((sizes.B,), generator).abs()
+    return -3 - _normal((sizes.B,), generator).abs()
 
 
 def desirable(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B"]:

@@ -54,6 +54,7 @@ EXEMPT: dict[tuple[str, str], str] = {
         ("interpolated_information", name): "contrastive: the other teachers of the batch are compared with"
         for name in ("independence", "masked")
     },
+    **{("kto", name): "its reference point is a mean over the batch" for name in ("independence", "masked")},
     ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
     ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",
     ("hyp_oc", "permutation"): "the first half of the batch is paired with the second, so its order makes the pairs",
