@@ -7,7 +7,7 @@ some accept what cannot train (lr = nan). The ranges stand here, by torch's own 
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_origin
 
 from annotated_types import Ge, Gt, Interval, Le
 
@@ -16,6 +16,7 @@ from lossbench.errors import UsageError, nearest
 
 NotNegative = Annotated[float, Interval(ge=0, lt=math.inf)]
 Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
+Finite = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
 BelowOne = Annotated[float, Interval(ge=0, lt=1)]
 UpToOne = Annotated[float, Interval(ge=0, le=1)]
 
@@ -24,7 +25,7 @@ RANGES: dict[str, Any] = {
     "lr": NotNegative,
     "weight_decay": NotNegative,
     "momentum": NotNegative,
-    "dampening": Annotated[float, Interval(gt=-math.inf, lt=math.inf)],
+    "dampening": Finite,
     "betas": BelowOne,
     "eps": Positive,
     "alpha": UpToOne,  # RMSprop: smoothing; ASGD: power
@@ -116,7 +117,9 @@ def _check_together(values: Mapping[str, Any], key: str) -> None:
 
 def _has_ranges(annotation: Any) -> bool:
     """Whether the annotation is written for these checks; torch's own are plain types."""
-    return hasattr(annotation, "__metadata__") or any(_has_ranges(a) for a in getattr(annotation, "__args__", ()))
+    if get_origin(annotation) is Literal or hasattr(annotation, "__metadata__"):
+        return True
+    return any(_has_ranges(a) for a in getattr(annotation, "__args__", ()))
 
 
 def _require(allowed: bool, key: str, value: Any, expected: str) -> None:

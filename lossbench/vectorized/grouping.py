@@ -21,6 +21,7 @@ ELEMENTWISE = {
     *(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")),
     *(f"torch.optim.{name}" for name in ("Adagrad", "Adadelta", "Rprop")),
     "lossbench.optimizers.lion.Lion",
+    "lossbench.optimizers.laprop.LaProp",
 }
 MOST_RUNS = 32  # in one program on the processor: beyond, the weights leave the caches and nothing is gained
 MOST_RUNS_ON_DEVICE = 128

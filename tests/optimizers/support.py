@@ -1,8 +1,10 @@
 """What the tests of single optimizers share: a small problem, and runs on it."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -36,8 +38,50 @@ def train(model: nn.Module, optimizer: Optimizer, steps: range) -> list[float]:
             value.backward()
             return value
 
-        losses.append(optimizer.step(closure).item())
+        losses.append(advance(optimizer, closure))
     return losses
+
+
+def advance(optimizer: Optimizer, closure: Callable[[], Tensor], step: Callable | None = None) -> float:
+    """One step, by ``step`` or the optimizer's own, which gets the closure or, where it takes it, the loss; returns the
+    loss."""
+    step = step or optimizer.step
+    if "loss" not in inspect.signature(type(optimizer).step).parameters:
+        return step(closure).item()
+    value = closure().detach()
+    step(value)
+    return value.item()
+
+
+def arrays(model: nn.Module) -> list[np.ndarray]:
+    """Copies of the parameters, for references written in numpy."""
+    return [p.detach().numpy().copy() for p in model.parameters()]
+
+
+def reference(update: Callable[[list[np.ndarray], list[np.ndarray], float, int], None], steps: int) -> Tensor:
+    """The weights after some steps of an independent implementation in numpy.
+
+    update    of (weights, which it changes in place; gradients; loss; number of the step from 1)
+    """
+    model = network()
+    theta = arrays(model)
+    for step in range(steps):
+        for p, value in zip(model.parameters(), theta, strict=True):
+            p.data = torch.from_numpy(value.copy())
+        g = [gradient.numpy() for gradient in gradients(model, step)]
+        update(theta, g, loss(model, step).item(), step + 1)
+    return torch.cat([torch.from_numpy(value).flatten() for value in theta])
+
+
+def check_against(
+    build: Callable[[list], Optimizer], update: Callable, steps: int = 50, tolerance: float = 1e-10
+) -> Tensor:
+    """The optimizer ends where the reference does, and has moved; returns its weights."""
+    model = network()
+    train(model, build(list(model.parameters())), range(steps))
+    torch.testing.assert_close(weights(model), reference(update, steps), rtol=tolerance, atol=tolerance)
+    assert (weights(model) - weights(network())).abs().max() > 1e-2
+    return weights(model)
 
 
 def gradients(model: nn.Module, step: int) -> list[Tensor]:

@@ -10,7 +10,7 @@ from torch.optim import SGD
 
 from lossbench.optimizers.eager import plain_step
 from lossbench.optimizers.groups import parameter_groups
-from tests.optimizers.support import loss, network, weights
+from tests.optimizers.support import advance, loss, network, weights
 from tests.optimizers.test_all_optimizers import NAMES, composed
 
 
@@ -28,7 +28,7 @@ def trained(make, plain):
             value.backward()
             return value
 
-        returned.append(step(closure).item())
+        returned.append(advance(optimizer, closure, step))
     return weights(model), returned
 
 

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from lossbench.models.vit import vit
-from lossbench.optimizers.groups import is_decayed, parameter_groups
+from lossbench.optimizers.groups import is_decayed, parameter_groups, roles, roles_of
 from lossbench.torchvision import torchvision
 
 
@@ -80,3 +80,37 @@ def test_decay_reaches_only_the_first_group():  # a step without gradient shrink
     optimizer.step()
     torch.testing.assert_close(model.weight.data, before[0] * 0.95)
     assert torch.equal(model.bias.data, before[1])
+
+
+def test_roles():
+    model = vit(input_shape=(1, 8, 8), num_outputs=3, width=8, depth=1, heads=2)
+    found = roles(model)
+    block = "body.blocks.0."
+    hidden = {block + name + ".weight" for name in ("query_key_value", "projection", "expand", "contract")}
+    assert {name for name, role in found.items() if role == "hidden"} == hidden
+    assert {name for name, role in found.items() if role == "head"} == {"head.weight"}
+    assert (
+        found["body.patch_embedding.weight"]
+        == found["body.class_token"]
+        == found["head.bias"]
+        == found["body.norm.weight"]
+        == "other"
+    )
+    for weight_decay in (0.1, 0.0):
+        names = {id(p): name for name, p in model.named_parameters()}
+        for group in parameter_groups(model, weight_decay=weight_decay):
+            assert group["roles"] == [found[names[id(p)]] for p in group["params"]] == roles_of(group)
+
+
+def test_roles_of_tables_kernels_and_proxies():
+    model = nn.ModuleDict({"body": nn.ModuleList([nn.Embedding(5, 4), nn.Conv2d(1, 2, 3)]), "head": nn.Linear(4, 5)})
+    assert roles(model)["head.weight"] == "head"
+    model["head"].weight = model["body"][0].weight
+    assert roles(model) == {"body.0.weight": "lookup", "body.1.weight": "other", "body.1.bias": "other",
+                            "head.bias": "other"}  # fmt: skip
+    (group,) = parameter_groups(nn.Linear(4, 4), [torch.zeros(4, 4, requires_grad=True)], weight_decay=0.0)
+    assert group["roles"] == ["hidden", "other", "other"]
+
+
+def test_roles_of_groups_that_say_nothing():
+    assert roles_of({"params": [torch.zeros(2, 2), torch.zeros(2)]}) == ["hidden", "other"]
