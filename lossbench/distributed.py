@@ -38,6 +38,7 @@ from lossbench.metrics.collect import Collected
 from lossbench.objective import Evaluation, Objective, adds_over_micro_batches, upcast
 from lossbench.run import Prepared
 from lossbench.trainer import Diverged, Interrupted, Outcome, Trainer
+from lossbench.vectorized.grouping import ELEMENTWISE
 
 BUCKET = 25 * 2**20  # bytes of gradients that are summed in one operation
 AGREE_EVERY = 10  # steps between looks at clocks and signals
@@ -140,6 +141,11 @@ class Ranks:
             raise UsageError(
                 f"batch_size={size} is the whole batch, and {self.size} processes with accumulation={accumulation} "
                 f"cannot divide it into equal parts. Choose a multiple of {self.size * accumulation}."
+            )
+        if config["shard"] and config["optimizer"]["_target_"] not in ELEMENTWISE:
+            raise UsageError(
+                f"shard=true: optimizer={config['choices']['optimizer']} does not treat every weight by itself, and no "
+                "process has all of them. Choose another one, such as optimizer=adamw, or shard=false."
             )
         source, objective = parts["source"], parts["objective"]
         outputs = run.load_dataset(config).num_outputs
@@ -388,8 +394,6 @@ class RankTrainer(Trainer):
             problem = "the objective reads the weights themselves"
         elif self.scaler:
             problem = "precision=fp16 has a loss scale"
-        elif self.needs_closure:
-            problem = f"{type(self.optimizer).__name__} evaluates the loss several times a step"
         if problem:
             raise UsageError(f"shard=true: {problem}. Choose another one, or shard=false.")
 
