@@ -36,6 +36,8 @@ class Sizes:
     K: int = 3
     J: int = 13
     R: int = 14
+    Q: int = 15
+    V: int = 16
     tokens: bool = False  # whether *b is [B, T]
 
     @property
@@ -303,7 +305,7 @@ def head_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
 
 
 def token_embeddings(sizes: Sizes, generator: Generator) -> Float[Tensor, "C D"]:
-    """What the model makes of each token of the vocabulary before anything else; where it is tied, the head's weight."""
+    """What the model makes of each token before anything else; where it is tied, the head's weight."""
     return _normal((sizes.C, sizes.D), generator)
 
 

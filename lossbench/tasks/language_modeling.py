@@ -73,6 +73,11 @@ class LanguageModeling:
             f"model's has {', '.join(own) or 'no parameters'}. Choose head=own with model=gpt, or loss=cross_entropy."
         )
 
+    def token_embeddings(self, model_parameters: Mapping[str, Tensor]) -> Tensor:
+        if "body.embedding.weight" not in model_parameters:
+            raise UsageError("task: this model has no embedding of tokens. Choose model=gpt or model=encoder_decoder.")
+        return model_parameters["body.embedding.weight"]
+
     def softcap(self) -> Tensor | None:
         return self._softcap
 
