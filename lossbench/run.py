@@ -584,6 +584,12 @@ def _execute(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool], ran
         checkpoint.write_atomically(folder / "config.yaml", text.encode(), durable=False)
         (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
         watcher.started(prepared, resume["step"] if resume else None)
+        before, number = len((resume or {}).get("ranks", ())) or 1, ranks.size if ranks is not None else 1
+        if resume is not None and before != number:
+            watcher.warn(
+                f"trained by {before} process{'es' * (before > 1)} until here and by {number} from here on: results "
+                "stay the same up to rounding, but dropout and augmentations of data that are read draw other numbers"
+            )
         if ranks is not None:
             ranks.begin(resume)
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from lossbench import distributed, run
+from lossbench import compiling, distributed, run
 from lossbench.datasets.dataset import Split
 from lossbench.datasets.tokens import TokenDataset
 from lossbench.source import Source
@@ -52,6 +52,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "worst_examples": (*SHORT, "reduction=cvar"),
     "worst_tokens": (*MASKED, "reduction=cvar"),
     "mixed_labels_and_worst": (*SHORT, "augmentation=[mixup]", "reduction=cvar"),
+    "compiled": (*SHORT, *TWO_VIEWS, "loss=nt_xent", "compile=true"),
     "groups": (*SHORT, "dataset=colored_digits", "reweighting=[group_dro]"),
 }
 SHARDED = {
@@ -88,7 +89,8 @@ def fails_on_rank_1(logits: Tensor, targets: Tensor, *, epsilon: float = 0.0) ->
 
 
 def in_double() -> None:
-    """Everything in float64, where another order of additions shows in the 15th digit and a mistake in the first."""
+    """Everything in float64, where another order of additions shows in the 15th digit and a mistake in the first; and
+    compiled without C++, which takes long."""
 
     def standardise(self: Source, inputs: Tensor) -> Tensor:
         if not inputs.is_floating_point() and inputs.dtype != torch.uint8:
@@ -98,6 +100,7 @@ def in_double() -> None:
 
     Source._standardise = standardise  # type: ignore[method-assign]
     torch.set_default_dtype(torch.float64)
+    compiling.BACKEND = "aot_eager"
 
 
 def main(folder: Path) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import compiling, run
+from lossbench.distributed import Ranks
+from lossbench.errors import UsageError
 from lossbench.results import record as records
+from lossbench.source import Source
 from tests.engine import prepared
 from tests.ranks import CASES, SHARDED, STOPPED, in_double
 from tests.vectorized.support import weights
@@ -34,12 +37,10 @@ def two_ranks(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def double(monkeypatch):
-    from lossbench.source import Source
-
-    standardise = Source._standardise
+    standardise, backend = Source._standardise, compiling.BACKEND
     in_double()
     yield
-    Source._standardise = standardise
+    Source._standardise, compiling.BACKEND = standardise, backend
     torch.set_default_dtype(torch.float32)
 
 
@@ -86,3 +87,28 @@ def test_resumed_ranks_come_to_the_same_bits(name, two_ranks):
         assert torch.equal(weights(parts)[key], tensor), key
     for ours, theirs in zip(records.rows(parts.folder), records.rows(whole.folder), strict=True):
         assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("batch_size=30", "accumulation=5"), "4 processes with accumulation=5 .* Choose a multiple of 20"),
+        (("aggregation=upgrad", "regularizer=[l2_norm]"), "aggregation=upgrad does not go with several processes"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(overrides, message, tmp_path):
+    one = prepared(tmp_path, *overrides)
+    ranks = object.__new__(Ranks)
+    ranks.rank, ranks.size = 0, 4
+    parts = run.build(one.config, torch.device("cpu"))
+    with pytest.raises(UsageError, match=message):
+        ranks.parts(parts, one.config)
+
+
+def test_shards_need_an_optimizer_of_single_weights(tmp_path):
+    ranks = object.__new__(Ranks)
+    ranks.rank, ranks.size = 0, 2
+    one = prepared(tmp_path, "optimizer=sam")
+    parts = run.build(one.config, torch.device("cpu"))
+    with pytest.raises(UsageError, match="optimizer=sam does not treat every weight by itself"):
+        ranks.parts(parts, {**one.config, "shard": True})

@@ -91,7 +91,7 @@ def test_a_rank_that_is_killed_ends_all_and_the_run_goes_on(victim, undisturbed,
     assert record(tmp_path)["resumed"] == 1 and same_end(tmp_path, undisturbed)
 
 
-def test_a_stop_is_a_checkpoint(tmp_path):
+def test_a_stop_is_a_checkpoint(tmp_path, capsys):
     """Ctrl-C reaches torchrun and all ranks, and torchrun hands it on once more."""
     agent = started(tmp_path, *LONG)
     for process in (*ranks_of(agent), agent.pid):
@@ -99,6 +99,10 @@ def test_a_stop_is_a_checkpoint(tmp_path):
     _, errors = agent.communicate(timeout=60)
     assert agent.returncode != 0 and not list(tmp_path.glob("runs/*/*/*/*/record.json"))
     assert "the same command goes on from there" in errors
+    with pytest.raises(SystemExit) as end:  # one process takes over
+        cli.main(train(tmp_path, *LONG)[2:])
+    assert end.value.code == 0 and "trained by 2 processes until here and by 1 from here on" in capsys.readouterr().err
+    assert record(tmp_path)["resumed"] == 1 and "ranks" not in record(tmp_path)["environment"]
 
 
 def test_the_failure_of_a_rank_is_told(tmp_path):
