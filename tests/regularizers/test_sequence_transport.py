@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from lossbench.regularizers.sequence_transport import sequence_transport, _transport_plan
+from lossbench.regularizers.sequence_transport import _transport_plan, sequence_transport
 from tests.losses.support import near, sample
 
 WORDS = ("logits", "targets", "mask", "token_embeddings")
