@@ -7,7 +7,7 @@ is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
 regression, G groups, A attributes, M members of a bag, S random draws, J other deciders, K classes of an older model,
-R ranked completions of a prompt.
+R ranked completions of a prompt, Q tasks at once, V trade-offs between them.
 ``*b`` stands for the leading axes: [B] or [B, T].
 """
 
@@ -124,6 +124,11 @@ def regression_targets(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b 
     return _normal((*sizes.b, sizes.P), generator)
 
 
+def task_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "B Q"]:
+    """Class indices of each of the Q tasks that are learned at once, 0..C-1."""
+    return torch.randint(sizes.C, (sizes.B, sizes.Q), generator=generator)
+
+
 def proportions(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
     """Part of each class among the members of a bag, whose own classes are not known. Rows sum to 1."""
     members = torch.randint(sizes.C, (sizes.B, sizes.M), generator=generator)
@@ -188,6 +193,22 @@ def member_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]
     return _normal((*sizes.b, 2, sizes.C), generator)
 
 
+def task_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Q C"]:
+    """Unnormalised scores of the classes of each of the Q tasks that are learned at once."""
+    return _normal((sizes.B, sizes.Q, sizes.C), generator)
+
+
+def trade_offs(sizes: Sizes, generator: Generator) -> Float[Tensor, "B V Q"]:
+    """V weightings of the Q tasks, each sums to 1; the same for all examples of a batch."""
+    drawn = torch.rand((sizes.V, sizes.Q), generator=generator, dtype=torch.float64)
+    return (drawn / drawn.sum(-1, keepdim=True)).expand(sizes.B, -1, -1)
+
+
+def trade_off_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B V Q C"]:
+    """``task_logits`` of a model that is told the trade-off, for each of ``trade_offs``."""
+    return _normal((sizes.B, sizes.V, sizes.Q, sizes.C), generator)
+
+
 def predictions(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b P"]:
     """Real-valued outputs of a regression model, in the units of ``regression_targets``."""
     return _normal((*sizes.b, sizes.P), generator)
@@ -210,6 +231,11 @@ def sampled_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]
 
 def mixed_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
     """Unnormalised scores of the classes for S mixes of each input with other inputs."""
+    return _normal((sizes.B, sizes.S, sizes.C), generator)
+
+
+def subnet_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
+    """Unnormalised scores of the classes by S sub-networks of the model, which share its weights."""
     return _normal((sizes.B, sizes.S, sizes.C), generator)
 
 
@@ -460,6 +486,34 @@ def candidate_qualities(sizes: Sizes, generator: Generator) -> Float[Tensor, "B 
     return torch.randint(sizes.S, (sizes.B, sizes.S), generator=generator).double() / sizes.S
 
 
+def ordered_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "B T"]:
+    """Targets where the answer is a set: its elements in an order drawn for this step, then what ends it."""
+    return torch.randint(sizes.C, (sizes.B, sizes.T), generator=generator)
+
+
+def ordered_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """Logits where the elements before are those of ``ordered_targets``."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
+# --- masked diffusion of tokens ------------------------------------------------------------------------------------
+
+
+def noise_level(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """The probability with which each token of the example was hidden, in (0, 1]."""
+    return 1 - torch.rand((sizes.B,), generator=generator, dtype=torch.float64)
+
+
+def hidden(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B T"]:
+    """True where a target was hidden from the model."""
+    return torch.rand((sizes.B, sizes.T), generator=generator) < 0.5
+
+
+def denoised_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """Logits of each target by a model that sees all tokens, before and after, but the hidden ones."""
+    return _normal((sizes.B, sizes.T, sizes.C), generator)
+
+
 # --- preferences: completions of a prompt, and a frozen reference policy -------------------------------------------
 # A log-probability without "token" in its name is that of a whole completion, the sum over its tokens. Of a ranking
 # the best completion is the chosen one, the worst the rejected one.
@@ -664,9 +718,19 @@ def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     return _normal((sizes.B, sizes.X), generator)
 
 
+def trade_off_draws(sizes: Sizes, generator: Generator) -> Float[Tensor, "B V Q"]:
+    """What random trade-offs are made of, >= 0: divided by their sum over the Q tasks. The same for all examples."""
+    return torch.rand((sizes.V, sizes.Q), generator=generator, dtype=torch.float64).expand(sizes.B, -1, -1)
+
+
 def uniforms(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S"]:
     """Numbers from U(0, 1), S an example, drawn outside the loss from their own random stream: to draw decisions."""
     return torch.rand((sizes.B, sizes.S), generator=generator, dtype=torch.float64)
+
+
+def token_uniforms(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """One number from U(0, 1) a token, drawn outside the loss from their own random stream."""
+    return torch.rand((sizes.B, sizes.T), generator=generator, dtype=torch.float64)
 
 
 def example_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:

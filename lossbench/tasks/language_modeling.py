@@ -17,7 +17,7 @@ from typing import Annotated
 
 import torch
 from annotated_types import Gt
-from torch import Tensor
+from torch import Generator, Tensor
 
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
@@ -94,6 +94,9 @@ class LanguageModeling:
 
     def number_values(self) -> Tensor:
         return self._number_values
+
+    def token_uniforms(self, targets: Tensor, generator: Generator) -> Tensor:
+        return torch.rand(targets.shape, generator=generator, device=targets.device)
 
     # --- of single tokens, for the metrics
 
