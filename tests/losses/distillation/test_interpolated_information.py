@@ -44,7 +44,7 @@ def test_oracle():
 
 
 def test_known_information():
-    """Gaussian pairs with correlation r have -log(1 - r^2) / 2. The critic that is best at a = 0 is 1 + log p(x|y) / p(x)
+    """Gaussian pairs of correlation r have -log(1 - r^2) / 2. The critic that is best at a = 0 is 1 + log p(x|y) / p(x)
     with q = e: there the bound is tight. At a = 1 the same critic is still a bound, and at most log B."""
     r, B = 0.8, 2000
     generator = torch.Generator().manual_seed(0)
