@@ -281,7 +281,7 @@ def _with_junk(tree: Tree, where: Tensor) -> Tree:
             continue
         if tensor.shape[: where.ndim] == where.shape:
             there = where.reshape(where.shape + (1,) * (tensor.ndim - where.ndim))
-            indices = {"targets": inputs.SIZES.C, "groups": inputs.SIZES.G}
+            indices = {"targets": inputs.SIZES.C, "ordered_targets": inputs.SIZES.C, "groups": inputs.SIZES.G}
             if tensor.dtype == torch.bool:
                 other = ~tensor
             else:
