@@ -65,11 +65,8 @@ class Preference:
 
     # --- the policy
 
-    def features(self, body: Callable, x: Tensor) -> Tensor:
-        return body(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-    def ranking_logits(self, head: Callable, features: Tensor) -> Tensor:
-        return head(features)
+    def ranking_logits(self, body: Callable, head: Callable, x: Tensor) -> Tensor:
+        return head(body(x.flatten(0, 1))).unflatten(0, x.shape[:2])
 
     def ranking_token_logps(self, ranking_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         return _token_logps(ranking_logits, targets, mask)

@@ -52,7 +52,7 @@ def test_log_probabilities_of_completions():
     policy, reference = table(dataset, 1), table(dataset, 2)
     task, batch = Preference(dataset, CPU, reference=reference), {"x": split.inputs, **split.labels}
     body, head, _, _ = Network.of(policy)
-    logits = task.ranking_logits(head, task.features(body, batch["x"]))
+    logits = task.ranking_logits(body, head, batch["x"])
     tokens = task.ranking_token_logps(logits, batch["targets"], batch["mask"])
     found = task.ranking_logps(tokens)
     ref_tokens = task.ref_ranking_token_logps(
@@ -160,3 +160,19 @@ def test_learns(tmp_path):
     best = run(tmp_path, loss="dpo", budget__epochs=2, optimizer__lr=0.003)["best"]
     assert best["test/accuracy"] > 0.65 and best["test/win_rate"] > 0.7 and best["test/reward_gain"] > 0.5
     assert best["test/kl"] > 0.05 and best["test/frontier_gap"] > 0
+
+
+def test_many_at_once(tmp_path):  # a stack of two losses is what they are alone, metrics of another pass included
+    settings = {"dataset__num_examples": 200, "budget__steps": 4, "optimizer__lr": 0.01}
+    alone = {loss: run(tmp_path / loss, loss=loss, **settings)["best"] for loss in ("dpo", "kto")}
+    stacked = {name.replace("__", "."): value for name, value in settings.items()}
+    stacked |= {"dataset": "bradley_terry", "model.depth": 1, "model.width": 16, "model.heads": 2}
+    stacked |= {"outputs": str(tmp_path / "stacked")}
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "-m", *overrides(stacked), "loss=dpo,kto", "hydra/launcher=vectorized"])
+    assert not ended.value.code
+    together = {r["choices"]["loss"]: r["best"] for r in records(tmp_path / "stacked")}
+    for loss, best in alone.items():
+        for metric in ("test/kl", "test/reward", "test/margin"):
+            assert together[loss][metric] == pytest.approx(best[metric], rel=1e-3), (loss, metric)
+    assert alone["dpo"]["test/kl"] != pytest.approx(alone["kto"]["test/kl"], rel=1e-2)
