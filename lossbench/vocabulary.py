@@ -224,6 +224,11 @@ def attention_scores(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M"]
     return _normal((sizes.B, sizes.M), generator)
 
 
+def head_entropies(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T 3 4"]:
+    """Entropy of what each head of each layer attends to at each token, in nats; of 3 layers with 4 heads here."""
+    return _normal((sizes.B, sizes.T, 3, 4), generator).abs()
+
+
 def sampled_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
     """Unnormalised scores of the classes under S independent draws of the model's own noise, such as dropout masks."""
     return _normal((sizes.B, sizes.S, sizes.C), generator)
