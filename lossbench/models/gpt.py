@@ -5,7 +5,8 @@
 
 Paper     decoder: Radford et al. 2019 (GPT-2); rotary positions: Su et al. 2021, arXiv:2104.09864; RMSNorm: Zhang and
           Sennrich 2019, arXiv:1910.07467; norm of queries and keys: Dehghani et al. 2023, arXiv:2302.05442; gated MLP:
-          Shazeer 2020, arXiv:2002.05202; muP: Yang et al. 2022, arXiv:2203.03466
+          Shazeer 2020, arXiv:2002.05202; muP: Yang et al. 2022, arXiv:2203.03466; small starts and
+          scaled or normalised embeddings: Takase et al. 2023, arXiv:2312.16903
 Differs   GPT-2 has learned positions, LayerNorm and biases. The two halves of a head are rotated against each other, as
           in most code, where the paper rotates neighbours: a permutation of the units. muP's learning rates by layer
           are written as multipliers of the weights (under Adam the same training), so that every optimizer of one
@@ -26,6 +27,8 @@ from torch.utils.checkpoint import checkpoint
 from lossbench.errors import UsageError
 from lossbench.models.model import Model
 
+Start = Literal["fan_in", "small"]
+Embedding = Literal["unit", "small", "scaled", "normalized"]
 Activation = Literal["gelu", "silu", "relu", "relu_squared", "swiglu"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -158,9 +161,13 @@ class Decoder(nn.Module):
         dropout: float,
         checkpoint_activations: bool,
         output_multiplier: float,
+        embedding_multiplier: float = 1.0,
+        embedding_norm: bool = False,
     ):
         super().__init__()
         self.context, self.output_multiplier = context, output_multiplier
+        self.embedding_multiplier = embedding_multiplier
+        self.embedding_norm = nn.RMSNorm(width, eps=1e-6) if embedding_norm else None
         self.checkpoint_activations = checkpoint_activations
         self.embedding = nn.Embedding(num_tokens, width)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
@@ -181,7 +188,10 @@ class Decoder(nn.Module):
         if stop > self.context:
             raise ValueError(f"{stop} tokens; this model reads at most {self.context}.")
         cosine, sine = self.cosine[start:stop], self.sine[start:stop]
-        h = self.dropout(self.embedding(x))
+        h = self.embedding(x)
+        if self.embedding_norm is not None:
+            h = self.embedding_norm(h)
+        h = self.dropout(h if self.embedding_multiplier == 1.0 else h * self.embedding_multiplier)
         for place, block in enumerate(self.blocks):
             if self.checkpoint_activations and torch.is_grad_enabled():
                 h = checkpoint(block, h, cosine, sine, use_reentrant=False)  # type: ignore[assignment]
@@ -235,6 +245,8 @@ def gpt(
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
     checkpoint_activations: bool = False,
     mup_base_width: Annotated[int, Ge(1)] | None = None,
+    start: Start = "fan_in",
+    embedding: Embedding = "unit",
 ) -> Model:
     """input_shape is (T,): blocks of T tokens; num_outputs is the size of the vocabulary.
 
@@ -250,6 +262,10 @@ def gpt(
     dropout                 probability, after the embedding, the attention and the MLP
     checkpoint_activations  a block's activations are computed again for its gradient: less memory, a third more time
     mup_base_width          the width at which learning rates were tuned: they then hold for this width; null: plain
+    start                   fan_in: hidden weights as above; small: of deviation sqrt(2 / (5 width)), whatever their
+                            inputs, those that write to the residual stream smaller by sqrt(2 depth)
+    embedding               unit: starts with deviation 1; small: with sqrt(2 / (5 width)); scaled: so, and then times
+                            sqrt(width); normalized: so, and then through a norm. All but unit need tied=false
     """
     if len(input_shape) != 1:
         raise UsageError(
@@ -257,6 +273,11 @@ def gpt(
             "Choose a data set of tokens, such as dataset=shakespeare, or another model."
         )
     check_heads(width, heads)
+    if (embedding != "unit" and tied) or (start == "small" and mup_base_width is not None):
+        raise UsageError(
+            "model.embedding is how an embedding of its own starts, and model.start=small knows no muP. Choose "
+            "model.tied=false and model.mup_base_width=null, or model.embedding=unit and model.start=fan_in."
+        )
     growth = 1.0 if mup_base_width is None else width / mup_base_width
     head_size, hidden = width // heads, max(round(mlp_ratio * width), 1)
     # muP: attention by 1 / head size, hidden weights by 1 / growth with a start as much larger, the head by 1 / growth.
@@ -272,7 +293,16 @@ def gpt(
         dropout,
         checkpoint_activations,
         1 / growth,
+        math.sqrt(width) if embedding == "scaled" else 1.0,
+        embedding == "normalized",
     )
     head = nn.Linear(width, num_outputs, bias=False)
     initialise(body, head, depth=depth, tied=tied, growth=growth)
+    small = math.sqrt(2 / (5 * width))
+    if start == "small":
+        for name, parameter in ((n, p) for n, p in body.blocks.named_parameters() if p.ndim == 2):
+            writes = name.endswith(("projection.weight", "contract.weight"))
+            nn.init.normal_(parameter, std=small / math.sqrt(2 * depth) if writes else small)
+    if embedding != "unit":
+        nn.init.normal_(body.embedding.weight, std=small)
     return Model(body, head, num_features=width)

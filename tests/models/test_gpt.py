@@ -20,6 +20,8 @@ VARIANTS = {
     "silu": {"activation": "silu", "rotary_base": 100.0},
     "tied": {"tied": True, "activation": "relu"},
     "mup": {"mup_base_width": 6},
+    "scaled": {"start": "small", "embedding": "scaled"},
+    "normalized": {"embedding": "normalized"},
 }
 
 
@@ -105,6 +107,10 @@ def reference(model, x, options):
         return {"gelu": gaussian, "relu": relu, "relu_squared": relu**2, "silu": v / (1 + torch.exp(-v))}[name]
 
     h = [weights["body.embedding.weight"][t] for t in x]
+    if options.get("embedding") == "scaled":
+        h = [v * math.sqrt(width) for v in h]
+    if options.get("embedding") == "normalized":
+        h = [norm(v, weights["body.embedding_norm.weight"]) for v in h]
     for block in range(depth):
         w = {k.removeprefix(f"body.blocks.{block}."): v for k, v in weights.items() if f"blocks.{block}." in k}
         keys, values, mixed = [], [], []
@@ -256,3 +262,23 @@ def test_compiled_on_cuda():
     model, x = make(width=48).cuda(), tokens(4, T).cuda()
     compiled = torch.compile(model.body)
     assert_close(compiled(x), model.body(x), rtol=1e-3, atol=1e-3)
+
+
+def test_small_start():  # deviations as the paper has them, and what enters the first block
+    x = torch.randint(500, (20, T), generator=torch.Generator().manual_seed(0))
+    options = {"input_shape": (T,), "num_outputs": 500, "depth": 8, "width": 64, "heads": 2, "start": "small"}
+    small = math.sqrt(2 / (5 * 64))
+    for embedding, entering in (("unit", 1.0), ("small", small), ("scaled", small * 8), ("normalized", 1.0)):
+        torch.manual_seed(0)
+        model = gpt(**options, embedding=embedding)
+        entered = []
+        model.body.blocks[0].register_forward_pre_hook(lambda module, inputs, seen=entered: seen.append(inputs[0]))
+        model(x)
+        assert entered[0].std().item() == pytest.approx(entering, rel=0.03)
+        for name, parameter in model.body.blocks.named_parameters():
+            if parameter.ndim == 2:
+                writes = name.endswith(("projection.weight", "contract.weight"))
+                assert parameter.std().item() == pytest.approx(small / 4 if writes else small, rel=0.03), name
+    for refused in ({"tied": True, "embedding": "scaled"}, {"mup_base_width": 8}):
+        with pytest.raises(UsageError, match="an embedding of its own"):
+            gpt(**(options | refused))
