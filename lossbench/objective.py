@@ -211,11 +211,12 @@ class Objective:
                 kind = snake_case(type(task).__name__)
                 raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose one that is defined per token.")
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
-        self.needs_progress = any("progress" in names for names in self.wanted)
         self.has_state = any("state" in names for names in self.wanted)
         everything = [name for names in self.wanted for name in names if name != "losses"]
         everything += ["mask"] if self.masked else []
         self.plan, self.draws, self.depends = self._resolve(everything, self.batch_names)
+        inputs = [*self.wanted, *(step.inputs for step in self.plan)]
+        self.needs_progress = any("progress" in names for names in inputs)
 
     def _resolve(
         self, names: Sequence[str], batch_names: Sequence[str]

@@ -61,6 +61,9 @@ def test_shapes_and_types(name):
             if word == "targets":
                 assert values.dtype == torch.int64 and values.ndim == 1
                 assert values.unique().tolist() == list(range(dataset.num_outputs))
+            elif word == "task_targets":
+                assert values.dtype == torch.int64 and values.ndim == 2
+                assert all(task.unique().tolist() == list(range(dataset.num_outputs)) for task in values.T)
             elif word == "groups":
                 assert values.dtype == torch.int64 and values.unique().tolist() == list(range(dataset.num_groups))
             elif word in ("counterfactual_inputs", "unlabeled_inputs", "shifted_inputs"):

@@ -281,7 +281,8 @@ def _with_junk(tree: Tree, where: Tensor) -> Tree:
             continue
         if tensor.shape[: where.ndim] == where.shape:
             there = where.reshape(where.shape + (1,) * (tensor.ndim - where.ndim))
-            indices = {"targets": inputs.SIZES.C, "ordered_targets": inputs.SIZES.C, "groups": inputs.SIZES.G}
+            classes = dict.fromkeys(("targets", "ordered_targets", "task_targets"), inputs.SIZES.C)
+            indices = {**classes, "groups": inputs.SIZES.G}
             if tensor.dtype == torch.bool:
                 other = ~tensor
             else:
@@ -454,7 +455,7 @@ def _assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
 def finite_weights(method: Any) -> None:
     """The weights, and the memory, of a reweighting are finite for hard inputs and for losses of every size."""
     for warm in (True, False) if "state" in method.words else (True,):
-        tree = draw(method, warm=warm)
+        tree = draw(method, tokens=layouts(method)[0], warm=warm)
         cases = list(inputs.hard(tree))
         if "losses" in tree:
             for scale in (0.0, 1e-8, 1.0, 1e4, 6e4):
@@ -469,7 +470,7 @@ def batched_weights(method: Any) -> None:
     """torch.vmap over stacked inputs and stacked floating hyper-parameters equals the loop."""
     samples = {name: inputs.domain_samples(method, name) for name in method.defaults}
     for sweep in [{}, *({name: values} for name, values in samples.items() if values)]:
-        trees = [draw(method, seed=seed) for seed in range(3)]
+        trees = [draw(method, tokens=layouts(method)[0], seed=seed) for seed in range(3)]
         stacked = {name: torch.tensor(values, dtype=torch.float64) for name, values in sweep.items()}
         tree = {path: torch.stack([leaves(t)[path] for t in trees]) for path in leaves(trees[0])}
 

@@ -35,9 +35,12 @@ BATCH = {
     "attributes",
     "demonstrations",
     "proportions",
+    "task_targets",
 }
 CONSTANT = BATCH | {
     "noise",
+    "trade_offs",
+    "trade_off_draws",
     "example_noise",
     "uniforms",
     "token_uniforms",
