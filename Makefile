@@ -26,5 +26,5 @@ lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## every row of the speed targets, as ratios measured in one run
-	@$(BIN)/python -m benchmarks
+bench: $(READY) ## every row of the speed targets, as ratios measured in one run; also outputs/bench.json
+	@$(BIN)/python -m benchmarks --json outputs/bench.json

@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         found = [{**asdict(row), "target": row.target, "verdict": row.verdict} for row in rows]
         content = {"time": now, "quick": options.quick, "load": load, "machine": machine(), "rows": found}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(content, indent=1) + "\n")
     return 0
 

@@ -67,6 +67,8 @@ def run_command(arguments: list[str]) -> int:
     if arguments[0] in COMPLETION:
         return complete(arguments)
     command, *rest = arguments
+    if ranks() and command != "train":
+        raise UsageError(f"torchrun trains one run on several devices; lossbench {command} is started without it.")
     if command not in COMMANDS:
         raise UsageError(f"there is no command '{command}'{nearest(command, COMMANDS) or '.'} See lossbench --help.")
     return COMMANDS[command](rest)

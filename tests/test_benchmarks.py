@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_every_row_runs(tmp_path):
-    file = tmp_path / "figures.json"
+    file = tmp_path / "new" / "figures.json"
     quick = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file)]
     done = subprocess.run(quick, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
