@@ -19,8 +19,8 @@ def test_values():
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_hand(right):  # numbers 0, 2, 9; token 3 is none. 2 for 9: off by 7; none for 0: off by the range, 9; 2 for 2
-    values = torch.tensor([0.0, 2.0, 9.0, torch.nan])
+def test_hand(right):  # numbers 1, 3, 10; token 3 is none. 3 for 10: off by 7; none for 1: off by the range, 9; 3 for 3
+    values = torch.tensor([1.0, 3.0, 10.0, torch.nan])
     predicted = torch.tensor([[1, 3, 1, 0, 0]])
     targets = torch.tensor([[2, 0, 1, 3, 2]])
     counts = torch.tensor([[True, True, True, True, False]])
