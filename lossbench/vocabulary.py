@@ -367,6 +367,16 @@ def model_parameters(sizes: Sizes, generator: Generator) -> dict[str, Tensor]:
     }
 
 
+def largest_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """The largest absolute value of the model's weights, the same for every example."""
+    return _normal((1,), generator).abs().expand(sizes.B)
+
+
+def log_lipschitz(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """log10 of a bound on how much the logits change with the input, the same for every example."""
+    return _normal((1,), generator).expand(sizes.B)
+
+
 # --- adversarial inputs ------------------------------------------------------------------------------------------
 
 
