@@ -25,8 +25,8 @@ def front_metrics(
     """Of a model that was run for every trade-off of a grid.
 
     hypervolume      of the accuracies, against none: the part of the unit cube that some trade-off dominates
-    order            how often, from one trade-off of the grid to a neighbour, the loss of the task that gains weight does
-                     not rise: 1 where the model does what it is told
+    order            how often, from one trade-off of the grid to a neighbour, the loss of the task that gains weight
+                     does not rise: 1 where the model does what it is told
     best_accuracy    mean over the tasks of each one's highest accuracy on the grid
     and ``multi_task_metrics`` of the trade-off in the middle
     """

@@ -35,7 +35,7 @@ def layers(
     """(body, head, number of features) of a perceptron of such layers; ``make`` gives one of (inputs, outputs)."""
     if len(input_shape) != 1 or input_shape[0] <= tasks:
         raise UsageError(
-            f"model={model} reads rows with the trade-off behind them, and not inputs of the shape {list(input_shape)}. "
+            f"model={model} reads rows with the trade-off behind them, not inputs of the shape {list(input_shape)}. "
             "Choose task=pareto_front, which makes them."
         )
     size, body = input_shape[0] - tasks, []

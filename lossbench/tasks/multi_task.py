@@ -32,8 +32,8 @@ class MultiTask(SupervisedTask):
     def _of_all_tasks(self, outputs: Tensor) -> Tensor:
         if outputs.ndim < 3 or outputs.shape[-2] != self._number:
             raise UsageError(
-                f"head: the model must give one output for each of the {self._number} tasks. Choose head=task_heads with "
-                f"head.num_tasks={self._number}, or a model of several tasks."
+                f"head: the model must give one output for each of the {self._number} tasks. Choose head=task_heads "
+                f"with head.num_tasks={self._number}, or a model of several tasks."
             )
         return outputs
 

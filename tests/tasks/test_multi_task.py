@@ -31,7 +31,7 @@ def test_aggregated(tmp_path, name):
 
 
 def test_one_head_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="head=task_heads with head.num_tasks=2"):
+    with pytest.raises(UsageError, match=r"head=task_heads with head\.num_tasks=2"):
         trainer(tmp_path, *DATA, "head=own").measure("validation")
 
 
@@ -102,5 +102,5 @@ def test_front(tmp_path):  # a run, and its front by hand from the kept weights
 
 
 def test_annealed_wants_two(tmp_path):
-    with pytest.raises(UsageError, match="task.number >= 2"):
+    with pytest.raises(UsageError, match=r"task\.number >= 2"):
         parts(tmp_path, *FRONT, "task.sampling=annealed", "task.number=1")

@@ -1,4 +1,4 @@
-"""Task cross-entropy: that of each of several tasks, as terms; their sum is minimised, or what an aggregation makes of it.
+"""Task cross-entropy: of each of several tasks, as terms; their sum is minimised, or what an aggregation makes of them.
 
     task<q>_i = -log softmax(task_logits_iq)[task_targets_iq]        q = 0..Q-1
 

@@ -1,4 +1,4 @@
-"""COSMOS: tasks weighed by the trade-off that the model was told, and losses that point the way of the trade-off.
+"""Trade-off alignment: tasks weighed by the trade-off that the model was told, and losses that point the way of the trade-off.
 
     weighted_i = mean_v sum_q a_vq l_ivq           l the cross-entropies, a = trade_offs
     alignment = -weight mean_v cos(a_v, L_v)       L_vq = mean_i l_ivq
@@ -8,7 +8,8 @@ task_targets      [B, Q] class indices
 trade_offs        [B, V, Q] weights of the tasks, each sums to 1; the same for all examples
 weight            >= 0: lambda; 0 is trade_off_cross_entropy
 Returns           {"weighted": [B], "alignment": []}
-Paper             Ruchte and Grabocka 2021, arXiv:2103.12868; weight = 2 and Dirichlet(1.2) are its code's for MultiMNIST
+Paper             Ruchte and Grabocka 2021, arXiv:2103.12868 (COSMOS); weight = 2 and Dirichlet(1.2) are those of
+                  its code for MultiMNIST
 Differs           the paper draws one trade-off a step (task.number=1)
 """
 

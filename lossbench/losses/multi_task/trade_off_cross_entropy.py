@@ -1,4 +1,4 @@
-"""Trade-off cross-entropy: of several tasks, weighed by the trade-off that the model was told; mean over the trade-offs.
+"""Trade-off cross-entropy: of several tasks, weighed by the trade-off that the model was told.
 
     l_i = mean_v sum_q trade_offs_ivq (-log softmax(trade_off_logits_ivq)[task_targets_iq])
 
