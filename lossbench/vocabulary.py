@@ -372,6 +372,11 @@ def largest_weight(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     return _normal((1,), generator).abs().expand(sizes.B)
 
 
+def small_weights(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """The part of the model's weights that are nearly 0, in [0, 1], the same for every example."""
+    return torch.rand(1, generator=generator, dtype=torch.float64).expand(sizes.B)
+
+
 def log_lipschitz(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     """log10 of a bound on how much the logits change with the input, the same for every example."""
     return _normal((1,), generator).expand(sizes.B)
@@ -431,6 +436,11 @@ def teacher_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b D"
 def teacher_target_log_p(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b"]:
     """Log-probability of the target by the frozen teacher, <= 0; no gradient."""
     return -_normal(sizes.b, generator).abs()
+
+
+def image_features(sizes: Sizes, generator: Generator) -> Float[Tensor, "B D"]:
+    """Features of the image that is to be written, from a frozen encoder; no gradient."""
+    return _normal((sizes.B, sizes.D), generator)
 
 
 def old_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b K"]:
