@@ -1,4 +1,4 @@
-"""Trade-off alignment: tasks weighed by the trade-off that the model was told, and losses that point the way of the trade-off.
+"""Trade-off alignment: tasks weighed by the trade-off that the model was told, and losses that point the same way.
 
     weighted_i = mean_v sum_q a_vq l_ivq           l the cross-entropies, a = trade_offs
     alignment = -weight mean_v cos(a_v, L_v)       L_vq = mean_i l_ivq

@@ -28,11 +28,7 @@ def test_oracle():  # the angle between each trade-off and the vector of mean lo
     near(trade_off_alignment(logits, targets, trade_offs, weight=5.0)["alignment"], -5 * sum(cosines) / 4)
 
 
-def test_hand():  # losses (log 2, log 2) against a = (3/5, 4/5): cosine (3 + 4) / (5 sqrt 2)
-    logits = torch.zeros(1, 1, 2, 2)
+def test_hand():  # losses (log 2, log 2) against a = (3/7, 4/7): cosine (3 + 4) / (5 sqrt 2)
     trade_offs = torch.tensor([[[3 / 7, 4 / 7]]])
-    near(
-        trade_off_alignment(logits, torch.tensor([[1, 0]]), trade_offs, weight=1.0)["alignment"],
-        -7 / (5 * math.sqrt(2)),
-        1e-6,
-    )
+    terms = trade_off_alignment(torch.zeros(1, 1, 2, 2), torch.tensor([[1, 0]]), trade_offs, weight=1.0)
+    near(terms["alignment"], -7 / (5 * math.sqrt(2)), 1e-6)
