@@ -511,6 +511,16 @@ def candidate_qualities(sizes: Sizes, generator: Generator) -> Float[Tensor, "B 
     return torch.randint(sizes.S, (sizes.B, sizes.S), generator=generator).double() / sizes.S
 
 
+def decoded(sizes: Sizes, generator: Generator) -> Int[Tensor, "B T"]:
+    """What greedy decoding makes of the source, from where the answer begins; no gradient."""
+    return torch.randint(sizes.C, (sizes.B, sizes.T), generator=generator)
+
+
+def order_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]:
+    """Uniform in [0, 1), for every place of an answer that is a set, and every token that might stand there."""
+    return torch.rand((sizes.B, sizes.T, sizes.C), generator=generator, dtype=torch.float64)
+
+
 def ordered_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "B T"]:
     """Targets where the answer is a set: its elements in an order drawn for this step, then what ends it."""
     return torch.randint(sizes.C, (sizes.B, sizes.T), generator=generator)
@@ -522,6 +532,16 @@ def ordered_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T C"]
 
 
 # --- masked diffusion of tokens ------------------------------------------------------------------------------------
+
+
+def diffusion_noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B U"]:
+    """Uniform in [0, 1): one number for the example's noise level, then one for each of its T tokens; U = T + 1."""
+    return torch.rand((sizes.B, sizes.T + 1), generator=generator, dtype=torch.float64)
+
+
+def bound(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S 2"]:
+    """For each of S sets of hidden tokens their mean cross-entropy, and the part of them that the model gets right."""
+    return torch.rand((sizes.B, sizes.S, 2), generator=generator, dtype=torch.float64)
 
 
 def noise_level(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
