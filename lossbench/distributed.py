@@ -5,7 +5,8 @@ number of ranks does what one process does, up to rounding:
 
 - totals, counts and gradients add over ranks as they do over micro-batches, masks and unequal counts included;
 - an objective that does not add (its loss compares the examples of a batch, has a memory, is a statistic of the batch)
-  is evaluated on the whole batch by every rank: the tensors that it names are gathered, with their gradients;
+  is evaluated on the whole batch by every rank: the tensors that it names are gathered, with their gradients. What is
+  computed in tiles (lossbench/tiled.py) is divided among the ranks again;
 - batch norm takes its statistics over all ranks;
 - data in memory: every rank draws the augmentations and the random tensors of the whole batch, as one process does, and
   keeps its part. Data that are read: every rank reads its part and has streams of its own, as dropout has;
@@ -37,6 +38,7 @@ from lossbench.interrupts import StopOnSignal
 from lossbench.metrics.collect import Collected
 from lossbench.objective import Evaluation, Objective, adds_over_micro_batches, upcast
 from lossbench.run import Prepared
+from lossbench.tiled import divided_among
 from lossbench.trainer import Diverged, Interrupted, Outcome, Trainer
 from lossbench.vectorized.grouping import ELEMENTWISE
 
@@ -77,6 +79,12 @@ class Ranks:
     def gather(self, tensor: Tensor) -> Tensor:
         """The rows of all ranks, in their order. Its gradient is right for a loss that every rank computes alike."""
         return _Gather.apply(tensor, self)
+
+    def rows_of_all(self, tensor: Tensor) -> Tensor:
+        """The rows of all ranks, in their order, without gradient."""
+        found = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        dist.all_gather(found, tensor.contiguous())
+        return torch.cat(found)
 
     def share(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """This rank's rows of every tensor of a batch, nested ones too."""
@@ -198,9 +206,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, tensor: Tensor, ranks: Ranks) -> Tensor:
         ctx.ranks, ctx.rows = ranks, len(tensor)
         flat = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
-        found = [torch.empty_like(flat, memory_format=torch.contiguous_format) for _ in range(ranks.size)]
-        dist.all_gather(found, flat.contiguous())
-        return torch.cat(found).to(tensor.dtype)
+        return ranks.rows_of_all(flat).to(tensor.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple:  # type: ignore[override]
@@ -249,7 +255,8 @@ class GatheringObjective(RankObjective):
     def _terms(self, values: Mapping[str, Any], params: Mapping, state: Mapping) -> tuple[dict[str, Tensor], dict]:
         names = sorted(self.gathered & values.keys())  # in one order on all ranks
         whole = {name: self.ranks.gather(upcast(values[name])) for name in names}
-        return super()._terms({**values, **whole}, params, state)
+        with divided_among(self.ranks):
+            return super()._terms({**values, **whole}, params, state)
 
     def _reduce(self, terms: Mapping[str, Tensor], mask: Tensor | None, state: dict) -> Evaluation:
         mask = mask if mask is None else self.ranks.gather(mask)

@@ -2,15 +2,43 @@
 
 Everything here is exact: a tile's numbers are computed when they are needed, and again in the backward pass, so that
 memory grows with the batch and the tile, not with the batch squared. A tile of None forms the whole matrix, which is
-quicker where it fits.
+quicker where it fits. Where several processes have the same tensors, each of them computes a part of the rows.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+
+class Crew(Protocol):
+    """Processes that compute the same thing at the same time; see lossbench/distributed.py."""
+
+    rank: int
+    size: int
+
+    def rows_of_all(self, tensor: Tensor) -> Tensor:
+        """The rows of all processes, in their order."""
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+
+
+_crew: Crew | None = None
+
+
+@contextlib.contextmanager
+def divided_among(crew: Crew) -> Iterator[None]:
+    """Within: the rows of a tiled sum are divided among processes, all of which call it with the same tensors."""
+    global _crew
+    before, _crew = _crew, crew
+    try:
+        yield
+    finally:
+        _crew = before
 
 
 def log_sum_exp_products(
@@ -22,7 +50,8 @@ def log_sum_exp_products(
     skip_own   leave out j = i
     """
     if tile is not None:
-        return _LogSumExpProducts.apply(rows, columns, tile, skip_own)
+        alone = _crew is None or len(rows) % _crew.size or torch.compiler.is_compiling()
+        return _LogSumExpProducts.apply(rows, columns, tile, skip_own, None if alone else _crew)
     return _products(rows, columns, 0, 0, skip_own).logsumexp(-1)
 
 
@@ -53,19 +82,20 @@ class _LogSumExpProducts(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(rows: Tensor, columns: Tensor, tile: int, skip_own: bool) -> Tensor:
+    def forward(rows: Tensor, columns: Tensor, tile: int, skip_own: bool, crew: Crew | None) -> Tensor:
+        (own,), start = _own_rows(crew, rows)
         found = []
-        for i, some_rows in enumerate(rows.split(tile)):
+        for i, some_rows in enumerate(own.split(tile)):
             total: Any = None
             for j, some_columns in enumerate(columns.split(tile)):
-                part = _products(some_rows, some_columns, i * tile, j * tile, skip_own).logsumexp(-1)
+                part = _products(some_rows, some_columns, start + i * tile, j * tile, skip_own).logsumexp(-1)
                 total = part if total is None else torch.logaddexp(total, part)
             found.append(total)
-        return torch.cat(found)
+        return torch.cat(found) if crew is None else crew.rows_of_all(torch.cat(found))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        rows, columns, ctx.tile, ctx.skip_own = inputs
+        rows, columns, ctx.tile, ctx.skip_own, ctx.crew = inputs
         ctx.save_for_backward(rows, columns, output)
 
     @staticmethod
@@ -73,16 +103,29 @@ class _LogSumExpProducts(torch.autograd.Function):
         rows, columns, sums = ctx.saved_tensors
         of_rows: list[Tensor] = []
         of_columns: list[Any] = [0] * len(columns.split(ctx.tile))
-        parts = zip(rows.split(ctx.tile), sums.split(ctx.tile), gradient.split(ctx.tile), strict=True)
+        own, start = _own_rows(ctx.crew, rows, sums, gradient)
+        parts = zip(*(tensor.split(ctx.tile) for tensor in own), strict=True)
         for i, (some_rows, some_sums, some_gradient) in enumerate(parts):
             of_some: Any = 0
             for j, some_columns in enumerate(columns.split(ctx.tile)):
-                products = _products(some_rows, some_columns, i * ctx.tile, j * ctx.tile, ctx.skip_own)
+                products = _products(some_rows, some_columns, start + i * ctx.tile, j * ctx.tile, ctx.skip_own)
                 weights = torch.exp(products - some_sums.unsqueeze(-1)) * some_gradient.unsqueeze(-1)
                 of_some = of_some + weights @ some_columns
                 of_columns[j] = of_columns[j] + weights.mT @ some_rows
             of_rows.append(of_some)
-        return torch.cat(of_rows), torch.cat(of_columns), None, None
+        found = torch.cat(of_rows), torch.cat(of_columns)
+        if ctx.crew is not None:
+            found = ctx.crew.rows_of_all(found[0]), ctx.crew.sum(found[1])
+        return *found, None, None, None
+
+
+def _own_rows(crew: Crew | None, *tensors: Tensor) -> tuple[list[Tensor], int]:
+    """The rows that this process computes, and which is their first one."""
+    if crew is None:
+        return list(tensors), 0
+    number = len(tensors[0]) // crew.size
+    start = crew.rank * number
+    return [tensor[start : start + number] for tensor in tensors], start
 
 
 class _SumOverPairs(torch.autograd.Function):

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from lossbench import compiling, distributed, run
+from lossbench import compiling, distributed, run, tiled
 from lossbench.datasets.dataset import Split
 from lossbench.datasets.tokens import TokenDataset
 from lossbench.source import Source
@@ -103,8 +103,13 @@ def in_double() -> None:
     compiling.BACKEND = "aot_eager"
 
 
+products: list[int] = []  # sizes of the tiles that this process has computed
+
+
 def main(folder: Path) -> None:
     in_double()
+    form = tiled._products
+    tiled._products = lambda *given: products.append(len(given[0]) * len(given[1])) or form(*given)  # type: ignore
     distributed.BLOCK, distributed.BUCKET = 200, 1000  # small enough for several of them
     ranks = distributed.Ranks(torch.device("cpu"))
     for name, overrides in {**CASES, **SHARDED, **STOPPED}.items():
@@ -130,7 +135,10 @@ def train(ranks: distributed.Ranks, one: run.Prepared, stop: Callable[[], bool] 
         )
         (one.folder.parents[4] / f"share{ranks.rank}.txt").write_text(f"{own} {whole}")
         self.stop_here = stop
-        return fit(self, resume)
+        products.clear()
+        outcome = fit(self, resume)
+        (one.folder.parents[4] / f"products{ranks.rank}.txt").write_text(str(sum(products)))
+        return outcome
 
     distributed.RankTrainer.fit = noting  # type: ignore[method-assign, assignment]
     try:

@@ -23,7 +23,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
 
 def torchrun(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([*TORCHRUN, *arguments], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=250)
+    return subprocess.run([*TORCHRUN, *arguments], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,35 @@ def test_shards_need_an_optimizer_of_single_weights(tmp_path):
     parts = run.build(one.config, torch.device("cpu"))
     with pytest.raises(UsageError, match="optimizer=sam does not treat every weight by itself"):
         ranks.parts(parts, {**one.config, "shard": True})
+
+
+def test_tiles_are_divided_among_the_ranks(two_ranks):
+    """12 steps, forward and backward, [64, 64] similarities: half of them each. Without tiles each has all of them."""
+    for name, expected in (("nt_xent_in_tiles", 12 * 2 * 64 * 64 / 2), ("nt_xent", 12 * 64 * 64)):
+        for rank in (0, 1):
+            assert int((two_ranks / name / f"products{rank}.txt").read_text()) == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("loss=cross_entropy", "precision=bf16", "data.resident=false"),
+        ("task=contrastive", "loss=nt_xent", "loss.tile=64", "head=projector", "augmentation=[gaussian_noise]"),
+        ("model=convnet", "model.norm=batch", "loss=early_learning", "ema=0.9"),
+        ("shard=true", "clip_norm=1.0"),
+    ],
+    ids=" ".join,
+)
+def test_on_two_gpus(overrides, tmp_path):
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two CUDA devices")
+    given = ("device=cuda", "budget.steps=50", "evaluation.steps=25", *overrides)
+    done = torchrun("-m", "lossbench", "train", f"outputs={tmp_path / 'two'}", *given)
+    assert done.returncode == 0, done.stderr
+    two = prepared(tmp_path / "two", *given)
+    one = prepared(tmp_path / "one", *[override for override in given if override != "shard=true"])
+    run.execute(one)
+    found, expected = weights(two), weights(one)
+    for key, tensor in expected.items():
+        torch.testing.assert_close(found[key], tensor, rtol=2e-2, atol=2e-2)
