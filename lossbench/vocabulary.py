@@ -124,6 +124,11 @@ def regression_targets(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b 
     return _normal((*sizes.b, sizes.P), generator)
 
 
+def rationales(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """1 for the features of each input that a person has named as the reason for its class, 0 for the others."""
+    return (torch.rand((sizes.B, sizes.X), generator=generator, dtype=torch.float64) < 0.3).double()
+
+
 def task_targets(sizes: Sizes, generator: Generator) -> Int[Tensor, "B Q"]:
     """Class indices of each of the Q tasks that are learned at once, 0..C-1."""
     return torch.randint(sizes.C, (sizes.B, sizes.Q), generator=generator)
@@ -191,6 +196,21 @@ def domain_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]
 def member_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "*b H C"]:
     """Logits of each of the several heads of the model."""
     return _normal((*sizes.b, 2, sizes.C), generator)
+
+
+def rationale_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits of the inputs reduced to their rationale."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
+def negative_rationale_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S C"]:
+    """Logits of the inputs reduced to each of S random rationales."""
+    return _normal((sizes.B, sizes.S, sizes.C), generator)
+
+
+def attributions(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
+    """What the logit of the true class loses without each feature of the input."""
+    return _normal((sizes.B, sizes.X), generator)
 
 
 def task_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Q C"]:
@@ -761,6 +781,11 @@ def reward_agreement(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
 def noise(sizes: Sizes, generator: Generator) -> Float[Tensor, "B ..."]:
     """Standard normal noise of the shape of ``x``, drawn outside the loss from its own random stream."""
     return _normal((sizes.B, sizes.X), generator)
+
+
+def negative_rationales(sizes: Sizes, generator: Generator) -> Float[Tensor, "B S ..."]:
+    """S random rationales of each input, with as many of its features as its own, drawn outside the loss."""
+    return (torch.rand((sizes.B, sizes.S, sizes.X), generator=generator, dtype=torch.float64) < 0.3).double()
 
 
 def trade_off_draws(sizes: Sizes, generator: Generator) -> Float[Tensor, "B V Q"]:

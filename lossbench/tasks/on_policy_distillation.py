@@ -24,6 +24,7 @@ from torch import Generator, Tensor, nn
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
 from lossbench.tasks.language_distillation import LanguageDistillation
+from lossbench.tasks.rollouts import continued
 
 
 class OnPolicyDistillation(LanguageDistillation):
@@ -57,19 +58,8 @@ class OnPolicyDistillation(LanguageDistillation):
         return torch.rand(x.shape, generator=generator, device=x.device)
 
     def rollouts(self, body: Any, head: Callable, x: Tensor, sampling_uniforms: Tensor) -> Tensor:
-        """[B, T] the prompt and what the student wrote behind it, by inversion of its distribution functions."""
-        tokens = x[:, : self._prompt]
-        # A body that is no module (mixed precision, stacked runs) has no cache: it reads from the beginning each time.
-        cache = body.cache() if hasattr(body, "cache") else None
-        unread = tokens
-        with torch.no_grad():
-            for place in range(self._prompt, x.shape[1]):
-                features = body(unread, cache) if cache is not None else body(tokens)
-                p = self.logits(head, features[:, -1]).double().softmax(-1)
-                drawn = (p.cumsum(-1) < sampling_uniforms[:, place, None]).sum(-1, keepdim=True)
-                unread = drawn.clamp(max=p.shape[-1] - 1)
-                tokens = torch.cat([tokens, unread], 1)
-        return tokens
+        """[B, T] the prompt and what the student wrote behind it."""
+        return continued(body, lambda features: self.logits(head, features), x[:, : self._prompt], sampling_uniforms)
 
     def features(self, body: Callable, rollouts: Tensor) -> Tensor:
         return body(rollouts)

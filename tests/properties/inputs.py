@@ -36,11 +36,13 @@ BATCH = {
     "demonstrations",
     "proportions",
     "task_targets",
+    "rationales",
 }
 CONSTANT = BATCH | {
     "noise",
     "trade_offs",
     "trade_off_draws",
+    "negative_rationales",
     "example_noise",
     "uniforms",
     "token_uniforms",
