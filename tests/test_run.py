@@ -514,7 +514,8 @@ SAME = (
 OTHER = (
     "seed=1", "data_seed=1", "batch_size=17", "accumulation=2", "budget.steps=31", "clip_norm=1", "ema=0.9",
     "weight_decay_on_all=true", "evaluation.steps=8", "evaluation.batch_size=7", "selection.metric=nll", "threads=2",
-    "deterministic=true", "compile=true", "compile=graphs", "channels_last=true", "precision=bf16", "loss=focal", "loss.smoothing=0.1",
+    "deterministic=true", "compile=true", "compile=graphs", "channels_last=true", "precision=bf16", "loss=focal",
+    "loss.smoothing=0.1",
     "model=linear", "model.dropout=0.1", "optimizer=sgd", "optimizer.lr=0.5", "schedule=cosine", "schedule.warmup=3",
     "reduction=sum", "regularizer=[l2_norm]", "augmentation=[mixup]", "variant=[subset]", "dataset=wine",
     "model.widths=[16,16]",
