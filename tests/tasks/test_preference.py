@@ -12,8 +12,11 @@ from lossbench.datasets.bradley_terry import bradley_terry
 from lossbench.datasets.digits import digits
 from lossbench.datasets.preferences import PreferenceDataset, split_of
 from lossbench.errors import UsageError
+from lossbench.losses.preference.dpo import dpo
+from lossbench.losses.preference.kto import kto
 from lossbench.models.ngram_table import ngram_table
-from lossbench.objective import Network
+from lossbench.objective import Network, Objective, adds_over_micro_batches
+from lossbench.reductions.mean import mean
 from lossbench.results.collect import records
 from lossbench.tasks.preference import Preference, _mismatched
 from tests.datasets.support import generator
@@ -134,6 +137,14 @@ def test_unpaired_data_need_a_loss_for_single_completions():
     task = Preference(dataset, CPU, reference=table(dataset))
     with pytest.raises(UsageError, match="compares two completions"):
         task.rejected_logps(torch.zeros(4, 1))
+
+
+def test_parts_of_a_batch():  # losses of pairs add over them; one with a statistic of the batch does not
+    dataset = bradley_terry(generator=generator(), **SMALL)
+    task = Preference(dataset, CPU, reference=table(dataset))
+    names = ("x", *dataset.train.labels, "ids")
+    assert adds_over_micro_batches(Objective(dpo, task, mean, batch=names)) is None
+    assert adds_over_micro_batches(Objective(kto, task, mean, batch=names)) == "loss=kto"
 
 
 def test_refuses_other_data():

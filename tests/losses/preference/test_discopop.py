@@ -1,6 +1,7 @@
 import math
 
 import torch
+from scipy.optimize import brentq
 
 from lossbench.losses.preference.discopop import discopop
 from lossbench.losses.preference.dpo import dpo
@@ -37,6 +38,17 @@ def test_hand():  # at the reference: log 2 / 2 + 1 / 2; x = log 3 with tau 1: 1
     zeros = torch.zeros(2, dtype=torch.float64)
     found = discopop(chosen, zeros, zeros, zeros, beta=1.0, tau=1.0)
     near(found, [math.log(2) / 2 + 0.5, math.log(4 / 3) / 4 + 0.25])
+
+
+def test_stationary_points():  # at the log-ratios that the paper names: a minimum at -2.3714, a maximum at 1.44012
+    def slope(h):
+        chosen, zeros = torch.tensor([h], dtype=torch.float64, requires_grad=True), torch.zeros(1, dtype=torch.float64)
+        return torch.autograd.grad(discopop(chosen, zeros, zeros, zeros).sum(), chosen)[0].item()
+
+    for place, tolerance in ((-2.3714, 1e-4), (1.44012, 1e-5)):
+        found = brentq(slope, place - 0.5, place + 0.5)
+        assert abs(found - place) < tolerance
+    assert slope(-3) < 0 < slope(0) and slope(2) < 0  # a policy at its reference is drawn to the minimum
 
 
 def test_extreme():  # where the product of the published code is 0 times infinity
