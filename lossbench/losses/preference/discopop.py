@@ -7,7 +7,7 @@ chosen_logps    [B] log pi(w)         ref_chosen_logps    [B] log ref(w)
 rejected_logps  [B] log pi(l)         ref_rejected_logps  [B] log ref(l)
 beta            > 0, as in dpo
 tau             > 0, how far the two losses mix; infinite is their mean
-Returns   [B] loss per pair. It is not convex: with the defaults there is a minimum at h = -2.37 and a maximum at 1.44, and
+Returns   [B] loss per pair. It is not convex: with the defaults there is a minimum at h = -2.37 and a maximum at 1.44;
           a policy at its reference, h = 0, is drawn to the former until noise carries its pairs over the latter
 Numerics  m exp(-x) as one exponential, which goes on as its tangent above 60
 Paper     Lu et al. 2024, arXiv:2406.08414, section on DiscoPOP (the log-ratio modulated loss)
