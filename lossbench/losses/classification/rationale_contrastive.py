@@ -11,8 +11,8 @@ weight                     in [0, 1]: w2, w1 is 1 - w2; 0 is cross_entropy
 Returns                    {"cross_entropy": [B], "rationale": [B]}
 Numerics                   log-softmax over the S + 1 scores
 Paper                      Resck, Raimundo and Poco 2024, arXiv:2404.03098, as its released code has it
-Differs                    the mean over the examples for their sum; the code adds 0.5 alpha |w|^2, and searches the weights
-                           with the NISE method
+Differs                    the mean over the examples for their sum; the code adds 0.5 alpha |w|^2, and searches the
+                           weights with the NISE method
 """
 
 from typing import Annotated
