@@ -433,7 +433,7 @@ def test_failure_in_the_middle_is_recorded_and_can_be_tried_again(tmp_path, caps
 
 
 def test_failure_while_building_is_recorded(tmp_path, capsys, monkeypatch):
-    def broken(config, dataset):
+    def broken(*given):
         raise MemoryError("no room for the model")
 
     monkeypatch.setattr(run, "build_model", broken)

@@ -5,7 +5,7 @@
 hidden     units of each hidden layer; null: as many as there are features
 layers     linear layers, >= 1; 2 is W2 relu(W1 h)
 size       numbers of an embedding; null: what the task says
-Paper      Chen et al. 2020, arXiv:2002.05709, section 2.1
+Paper      Chen et al. 2020, arXiv:2002.05709
 Differs    biases in all layers, no batch norm; the authors' code has batch norm after each layer
 """
 

@@ -27,7 +27,7 @@ def knn_accuracy(
 ) -> Float[Tensor, ""]:
     """Accuracy of the class that the nearest known examples vote for.
 
-    The nearest by cosine; a vote weighs exp(cosine / 0.07), as in Wu et al. 2018, arXiv:1805.01978, section 3.4.
+    The nearest by cosine; a vote weighs exp(cosine / 0.07), as in Wu et al. 2018, arXiv:1805.01978.
 
     known   features and targets of the examples to look among; None: the others of the split itself
     """

@@ -13,9 +13,8 @@ tile               rows and columns of the similarities that are formed at a tim
                    The result is the same; memory is flat in the square of the batch, the time somewhat longer
 Returns            [B] loss per example
 Numerics           lossbench/tiled.py; with a tile, the backward pass computes the similarities again
-Paper              van den Oord et al. 2018, arXiv:1807.03748, eq. 4, with the similarity, the learned scale and the two
-                   directions of Radford et al. 2021, arXiv:2103.00020, section 2.3; tiles as in Cheng et al. 2024,
-                   arXiv:2410.17243
+Paper              van den Oord et al. 2018, arXiv:1807.03748, with the similarity, the learned scale and the two
+                   directions of Radford et al. 2021, arXiv:2103.00020; tiles as in Cheng et al. 2024, arXiv:2410.17243
 Differs            a learned scale has no upper limit; Radford et al. set it back to 100 after a step that passes it
 """
 

@@ -10,8 +10,7 @@ tile               rows and columns of the similarities that are formed at a tim
                    them. The result is the same; memory is flat in the square of the batch, the time somewhat longer
 Returns            [B] loss per example, mean over its two views
 Numerics           lossbench/tiled.py; with a tile, the backward pass computes the similarities again
-Paper              Chen et al. 2020, arXiv:2002.05709, eq. 1 and algorithm 1; tiles as in Cheng et al. 2024,
-                   arXiv:2410.17243
+Paper              Chen et al. 2020, arXiv:2002.05709; tiles as in Cheng et al. 2024, arXiv:2410.17243
 Differs            nothing
 """
 

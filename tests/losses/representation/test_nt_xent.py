@@ -14,7 +14,7 @@ def test_limit():  # views that are all alike: each of the others is as likely; 
     near(nt_xent(*sample("embeddings", "second_embeddings", B=1)), [0.0])
 
 
-def test_oracle():  # equation 1, written out over the views; the mean over the batch is algorithm 1's
+def test_oracle():  # the definition, written out over the views
     u, v = sample("embeddings", "second_embeddings")
     views = [row / row.norm() for row in torch.cat([u, v])]
     losses = []
