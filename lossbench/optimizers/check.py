@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_origin
 
 from annotated_types import Ge, Gt, Interval, Le
+from torch.optim import Optimizer
 
 from lossbench import contract
 from lossbench.errors import UsageError, nearest
@@ -71,6 +72,20 @@ def check_hyperparameters(target: Callable, values: Mapping[str, Any], key: str 
             )
         _check_value(found[name], value, f"{key}.{name}")
     _check_together(values, key)
+
+
+def check_base(base: Optimizer, whose: str) -> None:
+    """Refuse a base optimizer whose step takes more than gradients: the one that has it calls it with nothing.
+
+    whose    the name of the optimizer that has it
+    """
+    parameters = inspect.signature(inspect.unwrap(type(base).step)).parameters
+    wanted = [name for name, p in parameters.items() if name != "self" and p.default is inspect.Parameter.empty]
+    if wanted:
+        raise UsageError(
+            f"optimizer.base: {type(base).__name__} cannot be the base of {whose}, because its step needs the "
+            f"{wanted[0]}. Choose a base such as optimizer@optimizer.base=adamw."
+        )
 
 
 def _check_value(parameter: inspect.Parameter, value: Any, key: str) -> None:

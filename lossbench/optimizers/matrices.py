@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
+from lossbench.optimizers.check import check_base
 from lossbench.optimizers.eager import plain_step
 from lossbench.optimizers.groups import roles_of
 
@@ -35,6 +36,8 @@ class MatrixOptimizer(Optimizer):
         others = [group for group in self.param_groups if not group["hidden"]]
         self.inner = make_inner(own, lr=lr, weight_decay=weight_decay) if own else None
         self.base = base(others, lr=lr, weight_decay=weight_decay) if others else None
+        if self.base is not None:
+            check_base(self.base, type(self).__name__)
         self.parts = [optimizer for optimizer in (self.inner, self.base) if optimizer is not None]
         self.param_groups = [group for optimizer in self.parts for group in optimizer.param_groups]
         self._share()

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from lossbench.optimizers.check import NotNegative
+from lossbench.optimizers.check import NotNegative, check_base
 
 
 class SAM(Optimizer):
@@ -41,6 +41,7 @@ class SAM(Optimizer):
     ):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "rho": rho, "adaptive": adaptive})
         self.base = base(self.param_groups, lr=lr, weight_decay=weight_decay)
+        check_base(self.base, "SAM")
         self._share()
 
     def _share(self) -> None:

@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.optimizer import ParamsT
 
-from lossbench.optimizers.check import NotNegative, Positive
+from lossbench.optimizers.check import NotNegative, Positive, check_base
 from lossbench.optimizers.eager import plain_step
 from lossbench.optimizers.groups import roles_of
 
@@ -54,6 +54,7 @@ class SpectralConstraint(Optimizer):
         own = {"constraint": constraint, "bound": bound, "strength": strength}
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **own})
         self.base = base(self.param_groups, lr=lr, weight_decay=weight_decay)
+        check_base(self.base, "SpectralConstraint")
         self._share()
 
     def _share(self) -> None:

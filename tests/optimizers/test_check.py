@@ -6,7 +6,10 @@ import torch
 from lossbench.errors import UsageError
 from lossbench.optimizers.check import check_hyperparameters
 from lossbench.optimizers.lion import Lion
+from lossbench.optimizers.momo import Momo
+from lossbench.optimizers.muon import Muon
 from lossbench.optimizers.sam import SAM
+from lossbench.optimizers.spectral_constraint import SpectralConstraint
 
 optim = torch.optim
 NAN, INF = float("nan"), float("inf")
@@ -78,3 +81,16 @@ def test_a_list_of_ranges_in_words():
 def test_other_key():
     with pytest.raises(UsageError, match=r"optimizer\.base\.lr=-1"):
         check_hyperparameters(optim.SGD, {"lr": -1}, "optimizer.base")
+
+
+@pytest.mark.parametrize("base, needs", [(torch.optim.LBFGS, "closure"), (SAM, "closure"), (Momo, "loss")])
+@pytest.mark.parametrize("outer", [SAM, SpectralConstraint, Muon])
+def test_bases_that_need_more_than_gradients_are_refused(outer, base, needs):
+    def make(params, lr, weight_decay):
+        return base([p for group in params for p in group["params"]])
+
+    params = [torch.zeros(2, 2, requires_grad=True), torch.zeros(2, requires_grad=True)]
+    said = rf"optimizer\.base: {base.__name__} cannot be the base of {outer.__name__}.* {needs}"
+    with pytest.raises(UsageError, match=said):
+        outer(params, make)
+    outer(params, optim.AdamW)
