@@ -21,7 +21,7 @@ def tasks() -> dict[str, Any]:
     """Every task class by its name: the module's name, in CamelCase."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
-        class_name = module.name.title().replace("_", "")
+        class_name = "".join(part.capitalize() for part in module.name.split("_"))
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         if hasattr(loaded, class_name):
             found[module.name] = getattr(loaded, class_name)
