@@ -56,7 +56,6 @@ EXEMPT: dict[tuple[str, str], str] = {
         for name in ("independence", "masked")
     },
     **{("kto", name): "its reference point is a mean over the batch" for name in ("independence", "masked")},
-    ("spectral_risk", "batched_weights"): "the isotonic regression is scipy's, on the processor",
     ("trade_off_alignment", "masked"): "the angle is that of the mean losses of the whole batch",
     ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
     ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",
@@ -69,6 +68,9 @@ EXEMPT: dict[tuple[str, str], str] = {
         for name in ("independence", "masked")
     },
 }
+
+# Of reweightings; as strict.
+EXEMPT_WEIGHTS = {("spectral_risk", "batched_weights"): "its isotonic regression is scipy's, which vmap cannot trace"}
 
 LOSSES = methods("losses")
 REGULARIZERS = methods("regularizers")
@@ -103,7 +105,11 @@ def test_property(method: Method, name: str) -> None:
 @pytest.mark.parametrize("name", WEIGHT_CHECKS)
 @_each(REWEIGHTINGS)
 def test_property_of_weights(method: Method, name: str) -> None:
-    check(method, name)
+    if (method.name, name) in EXEMPT_WEIGHTS:
+        with pytest.raises(AssertionError):
+            check(method, name)
+    else:
+        check(method, name)
 
 
 def test_exemptions_name_what_exists() -> None:
