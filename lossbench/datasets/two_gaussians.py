@@ -52,5 +52,6 @@ def two_gaussians(
     train, validation = split(num_examples, separability), split(max(num_examples // 2, 2), separability)
     test = split(TEST_EXAMPLES, test_separability or separability)
     # One number for all dimensions: the covariance keeps its shape.
+    assert isinstance(train.inputs, torch.Tensor)
     mean, std = train.inputs.mean(), train.inputs.std()
     return Dataset(train, validation, test, num_outputs=2, mean=mean, std=std)
