@@ -92,18 +92,28 @@ def test_preferences_have_their_probabilities():
     assert checked > 4
 
 
-def test_rankings():  # the best of three is drawn with softmax probabilities; the other two as a pair
-    dataset = bradley_terry(
-        generator=generator(), num_examples=30_000, num_symbols=2, completion_length=2, completions=3
-    )
+def test_rankings():  # the first of three is drawn with softmax probabilities, the second as of a pair
+    small = {"num_symbols": 2, "completion_length": 2, "completions": 3, "reward_scale": 1.0, "concentration": 5.0}
+    dataset = bradley_terry(generator=generator(), num_examples=200_000, **small)
     rows, asked = whole(dataset.train), dataset.train.labels["prompt_ids"]
-    assert rows.shape == (30_000, 3, 3) and dataset.validation.inputs.shape[1] == 2
-    rewards = dataset.truth.rewards[asked.unsqueeze(1), places(dataset, rows)]
-    first = rewards.softmax(1)[:, 0].mean()  # E[sum_i p_i^2] where the first is drawn with p
-    expected = rewards.softmax(1).square().sum(1).mean()
-    assert abs(first - expected) < 0.01
-    second = (rewards[:, 1] - rewards[:, 2]).sigmoid()
-    assert abs(second.mean() - (second.square() + (1 - second).square()).mean()) < 0.01
+    assert rows.shape == (200_000, 3, 3) and dataset.validation.inputs.shape[1] == 2
+    ends, checked = places(dataset, rows), 0
+    for prompt in range(2):
+        for triple in ([0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]):
+            there = (asked == prompt) & (ends.sort(1).values == torch.tensor(triple)).all(1)
+            if there.sum() < 2000:
+                continue
+            checked += 1
+            r = dataset.truth.rewards[prompt]
+            noise = 0.5 / there.sum().sqrt()
+            for first in triple:
+                won = ends[there, 0] == first
+                assert abs(won.double().mean() - r[triple].softmax(0)[triple.index(first)]) < 5 * noise
+                a, b = (y for y in triple if y != first)
+                if won.sum() > 500:
+                    second = (ends[there][won][:, 1] == a).double().mean()
+                    assert abs(second - (r[a] - r[b]).sigmoid()) < 5 * 0.5 / won.sum().sqrt()
+    assert checked > 6
 
 
 def test_better_and_off_policy():
