@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def init_state(*, num_parameters: int, device: torch.device) -> dict[str, Tensor]:
+def init_state(*, num_examples: int, num_parameters: int, device: torch.device) -> dict[str, Tensor]:
     return {name: torch.zeros(num_parameters, device=device) for name in ("task", "teacher")}
 
 

@@ -6,7 +6,10 @@ from tests.losses.support import near
 
 
 def start(n):
-    return {name: tensor.double() for name, tensor in init_state(num_parameters=n, device=torch.device("cpu")).items()}
+    return {
+        name: tensor.double()
+        for name, tensor in init_state(num_examples=9, num_parameters=n, device=torch.device("cpu")).items()
+    }
 
 
 def test_limit():  # no difference: torch's SGD with momentum on the sum of the gradients, step by step

@@ -62,8 +62,8 @@ def test_other_models_are_refused():
 def test_run(tmp_path, monkeypatch):
     monkeypatch.setenv("LOSSBENCH_OUTPUTS", str(tmp_path))
     with pytest.raises(SystemExit) as left:
-        main(["train", "task=supernet", "model=elastic_mlp", "loss=supernet_distillation", "optimizer.lr=0.01",
-              "budget.epochs=6", "device=cpu"])  # fmt: skip
+        main(["train", "task=supernet", "model=elastic_mlp", "loss=supernet_distillation", "optimizer.lr=0.003",
+              "budget.epochs=20", "evaluation.epochs=20", "device=cpu"])  # fmt: skip
     assert left.value.code == 0
     (record,) = [json.loads(path.read_text()) for path in tmp_path.glob("runs/**/record.json")]
     best = record["best"]
