@@ -3,7 +3,7 @@
 # A metric is better when lower where one of its words is among these: nll_first_quarter, demographic_parity_gap.
 LOWER_IS_BETTER = {
     *("loss", "nll", "brier", "ece", "mse", "rmse", "mae", "error", "seconds", "aurc", "fpr95", "gap", "flip", "risk"),
-    *("perplexity", "bits", "repetition", "divergence", "ambiguity", "discrepancy", "size", "range", "pinball"),
+    *("perplexity", "bits", "repetition", "divergence", "kl", "ambiguity", "discrepancy", "size", "range", "pinball"),
     *("threshold", "distance", "collapse", "false", "verbatim"),
     *("errors", "overloaded", "collapsed", "largest", "lipschitz", "step"),
 }
