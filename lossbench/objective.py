@@ -161,10 +161,9 @@ def missing(function: Callable, task: Any, batch: Sequence[str] | None = None, a
 def unsuited(function: Callable, task: Any) -> str | None:
     """Why a function cannot work with this task although all its tensors are there; None where it can.
 
-    A task with ``tokens`` has one target a token, [B, T]; a function whose annotations say [B] reads one an example.
+    A task with ``tokens`` has one target a token, [B, T], the others one an example; annotations say what is wanted.
     """
-    if not getattr(task, "tokens", False):
-        return None
+    tokens = getattr(task, "tokens", False)
     from lossbench import vocabulary
 
     parameters = contract.signature(unwrap(function))
@@ -173,8 +172,12 @@ def unsuited(function: Callable, task: Any) -> str | None:
             continue
         usual = getattr(contract.return_annotation(getattr(vocabulary, word)), "dim_str", "")
         own = getattr(parameters[word].annotation, "dim_str", "")
-        if usual.startswith("*b") and own and not own.startswith(("*b", "B T")):
+        if not (usual.startswith("*b") and own) or own.startswith("*b"):
+            continue
+        if tokens and not own.startswith("B T"):
             return f"takes '{word}' once an example, [{own}], and this task has it once a token"
+        if not tokens and own.startswith("B T"):
+            return f"takes '{word}' once a token, [{own}], and this task has it once an example"
     return None
 
 
@@ -209,7 +212,7 @@ class Objective:
                 raise UsageError(self._explain(name_of(function), name))
             if reason := unsuited(function, task):
                 kind = snake_case(type(task).__name__)
-                raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose one that is defined per token.")
+                raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose another one.")
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
         self.has_state = any("state" in names for names in self.wanted)
         everything = [name for names in self.wanted for name in names if name != "losses"]

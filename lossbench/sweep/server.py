@@ -167,19 +167,23 @@ def send(messages: int, message: dict[str, Any]) -> None:
 
 def import_engine() -> None:
     """What every run imports, whatever its plan."""
+    import importlib
+    import pkgutil
+
     import hydra.utils  # noqa: F401
     import torch
 
-    import lossbench.metrics.classification
-    import lossbench.metrics.multilabel
-    import lossbench.metrics.regression
+    import lossbench.decisions
+    import lossbench.metrics
     import lossbench.optimizers.check
     import lossbench.optimizers.eager
     import lossbench.optimizers.groups
     import lossbench.results.comparing
-    import lossbench.sweep.plan  # noqa: F401
+    import lossbench.sweep.plan
     from lossbench.results import record
 
+    for module in pkgutil.iter_modules(lossbench.metrics.__path__):  # tasks import them when they measure
+        importlib.import_module(f"lossbench.metrics.{module.name}")
     torch.set_num_threads(1)
     record.environment(torch.device("cpu"))  # asks git, and keeps the answer
     record.peak_memory(torch.device("cpu"))

@@ -54,11 +54,13 @@ def test_shapes_and_types(name):
     dataset = build(name)
     assert len({tuple(split.inputs.shape[1:]) for split in splits(dataset)}) == 1
     for split in splits(dataset):
-        assert split.inputs.dtype in (torch.uint8, torch.float32)
+        assert split.inputs.dtype in (torch.uint8, torch.float32, torch.int64)  # of tokens
         assert split.labels and all(len(values) == len(split) > 0 for values in split.labels.values())
         for word, values in split.labels.items():
             assert hasattr(vocabulary, word)
-            if word == "targets":
+            if split.inputs.dtype == torch.int64:
+                assert values.shape[:1] == split.inputs.shape[:1]  # of tokens: more in test_every_token_dataset.py
+            elif word == "targets":
                 assert values.dtype == torch.int64 and values.ndim == 1
                 assert values.unique().tolist() == list(range(dataset.num_outputs))
             elif word == "task_targets":
