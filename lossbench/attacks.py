@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lossbench.ops import normalize
+from lossbench.ops import margin, normalize
 
 Norm = Literal["l_inf", "l_2"]
 Inputs = Float[Tensor, "B ..."]
@@ -144,10 +144,3 @@ def worst_logits(
 
 def _worse(one: Float[Tensor, "B C"], other: Float[Tensor, "B C"], targets: Int[Tensor, "B"]) -> Float[Tensor, "B C"]:
     return torch.where((margin(other, targets) < margin(one, targets)).unsqueeze(-1), other, one)
-
-
-def margin(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """z_y - max_{c != y} z_c: positive where the true class wins."""
-    place = targets.unsqueeze(-1)
-    others = logits.masked_fill(torch.arange(logits.shape[-1], device=logits.device) == place, -torch.inf)
-    return logits.gather(-1, place).squeeze(-1) - others.amax(-1)

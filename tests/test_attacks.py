@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lossbench.attacks import Ball, gradient, margin, projected_gradient, worst_logits
+from lossbench.attacks import Ball, gradient, projected_gradient, worst_logits
 from lossbench.losses.classification.cross_entropy import cross_entropy
 from lossbench.models.convnet import convnet
 from lossbench.objective import Network
+from lossbench.ops import margin
 from tests.losses.support import near
 
 NORMS = ("l_inf", "l_2")

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lossbench.attacks import margin
 from lossbench.metrics.classification import accuracy, class_counts, worst_class_accuracy
 from lossbench.metrics.ranking import nan_unless, precise
+from lossbench.ops import margin
 
 TAIL = 0.3  # of the classes, rounded up
 

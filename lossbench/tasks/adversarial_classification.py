@@ -28,10 +28,11 @@ from annotated_types import Ge, Gt
 from torch import Generator, Tensor
 
 from lossbench import contract
-from lossbench.attacks import Ball, margin, projected_gradient, worst_logits
+from lossbench.attacks import Ball, projected_gradient, worst_logits
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
 from lossbench.losses.classification.cross_entropy import cross_entropy
+from lossbench.ops import margin
 from lossbench.tasks.classification import Classification
 
 # What the objective of an attack can name.

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lossbench.ops import one_hot, stopgrad, true_class_log_p
+from lossbench.ops import margin, one_hot, stopgrad, true_class_log_p
 
 
 def sovr(
@@ -35,9 +35,6 @@ def sovr(
 ) -> Float[Tensor, "B"]:
     true = one_hot(targets, logits.shape[-1], torch.bool)
     one_versus_rest = softplus(torch.where(true, -logits, logits)).sum(-1)
-    margins = stopgrad(
-        logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.masked_fill(true, -torch.inf).amax(-1)
-    )
-    place = margins.argsort(stable=True).argsort()
+    place = stopgrad(margin(logits, targets)).argsort(stable=True).argsort()
     number = torch.as_tensor(fraction * len(logits) + 1e-6).floor()  # 0.29 * 100 is 28.99...
     return torch.where(place < number, weight * one_versus_rest, -true_class_log_p(logits, targets))
