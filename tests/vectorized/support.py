@@ -117,6 +117,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Any:
         return inputs if self.std is None else inputs / self.std
 
     monkeypatch.setattr(Source, "_standardise", standardise)
+    monkeypatch.setattr(run, "DATASETS", {})  # numbers drawn in double precision make other data than those in single
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
