@@ -4,7 +4,8 @@ A preset configs/paper/<slug>.yaml realises the paper; under its key ``paper`` s
 
     claim       one sentence, as the paper makes it, at the scale of the preset
     metric      what is measured, such as test/accuracy; read once, where validation was best
-    direction   of the method against the baseline that the claim asserts: higher or lower
+    direction   of the method against the baseline that the claim asserts: higher, lower, or within (as good as)
+    margin      for within, and needed there: how far apart the two may be, such as 0.01
     baselines   overrides that turn the preset into each baseline: [{loss: cross_entropy}]
     seeds       how many; method and baselines share them, so that the differences are paired
     method      overrides of the method alone, such as {loss.gamma: 5}; may be left out
@@ -19,6 +20,8 @@ A search space (``search``, at the root of the preset) tunes method and baseline
 the setting with the best mean on validation is the one that is judged.
 
 A verdict is that of statistics.verdict_of_claim on the paired differences: supported, contradicted or inconclusive.
+A claim of within is supported where the interval of the difference lies inside the margin on both sides of 0,
+contradicted where it lies wholly outside; that no difference was shown supports nothing.
 Against several baselines a claim is supported where it is against each, contradicted where it is against any.
 """
 
@@ -31,13 +34,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Gt, Len
 
 from lossbench import contract
 from lossbench.checkpoint import write_atomically
 from lossbench.composing import as_override, overrides
 from lossbench.errors import UsageError, nearest
 from lossbench.frozen import as_asked
+from lossbench.metrics import higher_is_better
 from lossbench.papers import catalogue
 from lossbench.results import comparing
 from lossbench.results.statistics import ClaimVerdict, t_quantile, verdict_of_claim
@@ -56,9 +60,10 @@ def preset(
     *,
     claim: str,
     metric: str,
-    direction: Literal["higher", "lower"],
+    direction: Literal["higher", "lower", "within"],
     baselines: Annotated[Sequence[Mapping], Len(1)],
     seeds: Annotated[int, Ge(2)],
+    margin: Annotated[float, Gt(0)] | None = None,
     method: Mapping | None = None,
     gpu: Mapping | None = None,
     where: str | None = None,
@@ -97,7 +102,9 @@ class Claim:
 
     @property
     def higher(self) -> bool:
-        return self.settings["direction"] == "higher"
+        """Whether higher values are better: as the claim has it; where it only says equal, by the metric's name."""
+        direction, metric = self.settings["direction"], self.settings["metric"]
+        return higher_is_better(metric) if direction == "within" else direction == "higher"
 
     @property
     def runs(self) -> list[Prepared]:
@@ -186,6 +193,12 @@ def settings(slug: str, config_loader: Any) -> dict[str, Any]:
         if parameter.default is parameter.empty and name not in found:
             needed = contract.describe(parameter.annotation)
             raise UsageError(f"paper={slug}: paper.{name} is missing in the preset; it must be {needed}.")
+    if (found["direction"] == "within") != (found.get("margin") is not None):
+        wrong = "=within needs a margin" if found["direction"] == "within" else f"={found['direction']} takes no margin"
+        raise UsageError(
+            f"paper={slug}: paper.direction{wrong}. 'direction: within' with 'margin: 0.01' claims that the two differ "
+            "by less than 0.01; higher and lower stand alone."
+        )
     return {**{name: p.default for name, p in known.items() if p.default is not p.empty}, **found}
 
 
@@ -241,7 +254,7 @@ def judge(claim: Claim) -> dict[str, Any]:
         "arxiv": paper.arxiv if paper else None,
         "year": paper.year if paper else None,
         "family": paper.family if paper else None,
-        **{key: claim.settings[key] for key in ("claim", "metric", "direction", "where", "expect")},
+        **{key: claim.settings[key] for key in ("claim", "metric", "direction", "margin", "where", "expect")},
         "scale": claim.scale,
         "seeds": claim.seeds,
         "verdict": verdict,
@@ -330,21 +343,22 @@ def _score(record: Mapping[str, Any], metric: str) -> float:
 def _against(claim: Claim, method: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict against one baseline with its numbers."""
     a, b = ({int(s): math.nan if v is None else v for s, v in side["scores"].items()} for side in (method, baseline))
-    found = verdict_of_claim(a, b, claim.higher)
+    margin = claim.settings["margin"]
+    found = verdict_of_claim(a, b, claim.higher, margin=margin)
     pairs = [seed for seed in a if math.isfinite(a[seed]) and math.isfinite(b.get(seed, math.nan))]
     differs = _differs(method["config"], baseline["config"])
     verdict, said = found.verdict, [found.words] if found.words else []
     # Seeds that one side did not survive are left out of the mean: they must not decide in its favour.
     lost_a, lost_b = (sum(not math.isfinite(v) for v in side.values()) for side in (a, b))
-    if (verdict == "supported" and lost_a > lost_b) or (verdict == "contradicted" and lost_b > lost_a):
-        loser = "method" if verdict == "supported" else "baseline"
+    loser = "method" if lost_a > lost_b else "baseline"
+    if lost_a != lost_b and loser in _favoured(claim, found):
         said.append(f"not {verdict}, because more runs of the {loser} than of the other side have no score")
         verdict = "inconclusive"
     for name, side in (("method", method), ("baseline", baseline)):
         for what in ("diverged", "failed"):
             if side[what]:
                 said.append(f"{side[what]} of {len(claim.seeds)} runs of the {name} {what}")
-    if verdict == "inconclusive" and (needed := seeds_to_decide(found)):
+    if verdict == "inconclusive" and (needed := seeds_to_decide(found, margin)):
         said.append(needed)
     unequal = {key: values for key, values in differs.items() if key.split(".")[0] in TERMS}
     if unequal:
@@ -364,18 +378,33 @@ def _against(claim: Claim, method: Mapping[str, Any], baseline: Mapping[str, Any
     }
 
 
-def seeds_to_decide(found: ClaimVerdict) -> str:
-    """How many seeds would decide it, in words: enough that an interval of this spread leaves out 0 with a probability
-    of 80 %, were the true difference the one observed. Empty where nothing can be said."""
+def _favoured(claim: Claim, found: ClaimVerdict) -> tuple[str, ...]:
+    """The sides in whose favour a verdict is; both, where it says that they are as good as each other."""
+    if found.verdict == "inconclusive":
+        return ()
+    if claim.settings["margin"] is None:
+        return ("method",) if found.verdict == "supported" else ("baseline",)
+    if found.verdict == "supported":
+        return ("method", "baseline")
+    return ("method",) if (found.difference > 0) is claim.higher else ("baseline",)
+
+
+def seeds_to_decide(found: ClaimVerdict, margin: float | None = None) -> str:
+    """How many seeds would decide it, in words: enough that an interval of this spread leaves out 0 (with a margin: its
+    ends) with a probability of 80 %, were the true difference the one observed. Empty where nothing can be said."""
     if found.n < 2 or not math.isfinite(found.difference) or found.low == found.high:
         return ""
-    if found.difference == 0:
-        return "the mean difference is 0: no number of seeds would decide it"
+    gap = abs(found.difference) if margin is None else abs(margin - abs(found.difference))
+    if gap == 0:
+        return f"the mean difference is {'0' if margin is None else 'the margin'}: no number of seeds would decide it"
     spread = (found.high - found.low) / 2 * math.sqrt(found.n) / t_quantile(0.975, found.n - 1)
-    effect = abs(found.difference) / spread
+    effect = gap / spread
+    # Inside the margin either end can be missed: with half of the failures at each, both are kept often enough.
+    inside = margin is not None and abs(found.difference) < margin
+    power = (1 + POWER) / 2 if inside else POWER
 
     def enough(n: int) -> bool:
-        return t_quantile(0.975, n - 1) + t_quantile(POWER, n - 1) <= effect * math.sqrt(n)
+        return t_quantile(0.975, n - 1) + t_quantile(power, n - 1) <= effect * math.sqrt(n)
 
     n = max(2, int(((1.96 + 0.84) / effect) ** 2))  # with the normal's quantiles, which are smaller than Student's
     if n > MOST_SEEDS:
@@ -451,7 +480,8 @@ def table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
 
 def explanation(verdict: Mapping[str, Any]) -> list[str]:
     """The verdict and what has to be said beside the numbers."""
-    better = "higher" if verdict["direction"] == "higher" else "lower"
+    direction, margin = verdict["direction"], verdict.get("margin")
+    asserted = f"within {margin:g} of" if direction == "within" else f"{direction} than"
     lines = [f"{verdict['paper']}: {verdict['verdict']}. Claim: {verdict['claim']}"]
     if verdict["expect"]:
         lines.append(f"  the paper reports: {verdict['expect']}")
@@ -460,16 +490,14 @@ def explanation(verdict: Mapping[str, Any]) -> list[str]:
             lines.append(f"  against {entry['name']}: {entry['words']}")
     if verdict["words"]:
         lines.append(f"  {verdict['words']}")
-    lines.append(
-        f"  claimed: {verdict['metric']} {better} than the baseline's; 95 % t interval of the paired differences"
-    )
+    lines.append(f"  claimed: {verdict['metric']} {asserted} the baseline's; 95 % t interval of the paired differences")
     return lines
 
 
 # --- the published table -------------------------------------------------------------------------------------------
 
-COLUMNS = ("paper", "scale", "title", "arxiv", "year", "family", "claim", "metric", "direction", "method", "against",
-           "method_mean", "baseline_mean", "effect", "low", "high", "n", "trials", "method_diverged",
+COLUMNS = ("paper", "scale", "title", "arxiv", "year", "family", "claim", "metric", "direction", "margin", "method",
+           "against", "method_mean", "baseline_mean", "effect", "low", "high", "n", "trials", "method_diverged",
            "baseline_diverged", "against_verdict", "words", "verdict", "remarks", "date", "lossbench", "commit",
            "python", "torch", "processor", "gpu", "seconds")  # fmt: skip
 NUMBERS = ("method_mean", "baseline_mean", "effect", "low", "high")
@@ -507,7 +535,7 @@ def _rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
                                             "direction", "verdict", "lossbench", "commit")}  # fmt: skip
     shared |= {key: verdict["software"][key] for key in ("python", "torch")}
     shared |= {key: verdict["hardware"][key] for key in ("processor", "gpu")}
-    shared |= {"remarks": verdict["words"]}
+    shared |= {"remarks": verdict["words"], "margin": verdict.get("margin")}  # verdicts of before have no margin
     shared |= {"date": (verdict["date"] or "")[:10], "seconds": round(verdict["seconds"], 1)}
     shared |= {"method": verdict["method"]["name"], "method_diverged": verdict["method"]["diverged"]}
     return [
@@ -539,8 +567,9 @@ def _page(rows: Sequence[Mapping[str, Any]]) -> str:
         "scale of its preset, `configs/paper/<slug>.yaml`, which is far smaller than the paper's: a verdict is about "
         "the claim at this scale, not about the paper. Effect: mean of method minus baseline over the seeds, paired "
         "by seed, with a 95 % t interval. Supported: the interval lies wholly on the claimed side of 0 (against each "
-        "baseline); contradicted: wholly on the other side (against any); inconclusive: it holds 0. Each interval "
-        "stands alone: of twenty claims without any effect, one would be expected to be decided by chance.",
+        "baseline); contradicted: wholly on the other side (against any); inconclusive: it holds 0. Where the claim is "
+        "that two are as good, within a margin, the interval has to lie inside the margin, or wholly outside. Each "
+        "interval stands alone: of twenty claims without any effect, one would be expected to be decided by chance.",
         "",
     ]
     for verdict in ("supported", "contradicted", "inconclusive"):
@@ -559,7 +588,8 @@ def _page(rows: Sequence[Mapping[str, Any]]) -> str:
     for (slug, scale), row in papers.items():
         source = ", ".join(str(row[key]) for key in ("title", "year") if row[key])
         link = f", [arXiv:{row['arxiv']}](https://arxiv.org/abs/{row['arxiv']})" if row["arxiv"] else ""
-        lines.append(f"- **{slug}** ({source}{link}). {row['claim']} `lossbench paper {slug}"
+        equal = f" (within {float(row['margin']):g})" if row.get("margin") else ""
+        lines.append(f"- **{slug}** ({source}{link}). {row['claim']}{equal} `lossbench paper {slug}"
                      f"{'' if scale == 'cpu' else f' --scale {scale}'}`: {row['verdict']}"
                      f"{', ' if row['remarks'] else ''}{row['remarks']}.")  # fmt: skip
         said = [(own["against"], own["words"]) for own in rows if own["paper"] == slug and own["scale"] == scale]

@@ -563,7 +563,7 @@ def too_few(alpha: float, comparisons: int) -> str:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What the runs say about "the method is better than the baseline"."""
+    """What the runs say about "the method is better than the baseline", or "it is as good, within a margin"."""
 
     verdict: Literal["supported", "contradicted", "inconclusive"]
     n: int
@@ -578,6 +578,8 @@ def verdict_of_claim(
     baseline: Mapping[int, float],
     higher_is_better: bool = True,
     confidence: float = 0.95,
+    *,
+    margin: float | None = None,
 ) -> ClaimVerdict:
     """The verdict on a paper's claim that the method beats the baseline, from the t interval of the paired differences.
 
@@ -585,7 +587,15 @@ def verdict_of_claim(
         contradicted   it lies wholly on the other side
         inconclusive   it holds 0, or there are fewer than 2 pairs
 
+    With a margin the claim is that the method is as good as the baseline, |difference| < margin, whichever direction is
+    better: two one-sided tests, each at (1 - confidence) / 2.
+
+        supported      the interval lies wholly inside (-margin, margin)
+        contradicted   it lies wholly outside, beyond one of the two
+        inconclusive   it holds one of them, or there are fewer than 2 pairs
+
     method, baseline  {seed: score}; a score that is not finite is missing
+    Source            Schuirmann 1987, doi:10.1007/BF01068419, for the two one-sided tests
     """
     seeds = method.keys() & baseline.keys()
     pairs = sorted(seed for seed in seeds if math.isfinite(method[seed]) and math.isfinite(baseline[seed]))
@@ -596,12 +606,12 @@ def verdict_of_claim(
     verdict: Literal["supported", "contradicted", "inconclusive"] = "inconclusive"
     if len(pairs) < 2:
         said.append(f"an interval needs 2 seeds, {len(pairs)} of them {'has' if len(pairs) == 1 else 'have'} a pair")
-    elif low > 0:
+    elif low > 0 if margin is None else -margin < low and high < margin:
         verdict = "supported"
-    elif high < 0:
+    elif high < 0 if margin is None else low > margin or high < -margin:
         verdict = "contradicted"
     else:
-        said.append("the interval holds 0")
+        said.append("the interval holds 0" if margin is None else f"the interval crosses the margin of {margin:g}")
     if len(pairs) > 1 and np.ptp(differences) == 0:
         said.append("all differences are equal, so that the interval has no width")
     missing = len(method.keys() | baseline.keys()) - len(pairs)

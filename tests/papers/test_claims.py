@@ -221,6 +221,19 @@ def test_seeds_to_decide(mean, deviation, n):
     assert said == (expected or 10_000) and words.startswith("about" if expected else "more than")
 
 
+@pytest.mark.parametrize(("mean", "deviation", "n"), [(0.5, 1.0, 10), (0.0, 1.0, 4), (1.3, 1.0, 8), (-0.9, 0.5, 5)])
+def test_seeds_to_decide_within_a_margin(mean, deviation, n):
+    """By simulation of the t intervals: with the number said, four of five would be decided, and the way it is said."""
+    half = stats.t.ppf(0.975, n - 1) * deviation / math.sqrt(n)
+    words = claims.seeds_to_decide(ClaimVerdict("inconclusive", n, mean, mean - half, mean + half, ""), 1.0)
+    m = int(re.search(r"about (\d+) seeds", words)[1])
+    drawn = np.random.default_rng(0).normal(mean, deviation, (4000, m))
+    half = stats.t.ppf(0.975, m - 1) * drawn.std(1, ddof=1) / math.sqrt(m)
+    low, high = drawn.mean(1) - half, drawn.mean(1) + half
+    decided = ((low > -1) & (high < 1)) if abs(mean) < 1 else ((low > 1) | (high < -1))
+    assert 0.77 < decided.mean() < 0.93  # inside the margin the number is for the worse of the two ends: up to 90 %
+
+
 def test_seeds_to_decide_has_nothing_to_say():
     assert claims.seeds_to_decide(verdict_of_claim({0: 1.0}, {0: 0.0})) == ""
     assert claims.seeds_to_decide(verdict_of_claim({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0})) == ""
@@ -271,6 +284,49 @@ def test_survivors_do_not_decide(tmp_path):
     # What speaks against the side that lost runs stands.
     verdict = verdict_on(tmp_path / "c", [0.5, 0.51, 0.52, "failed"], [0.9, 0.91, 0.92, 0.9])
     assert verdict["verdict"] == "contradicted" and verdict["method"]["failed"] == 1
+
+
+def test_survivors_do_not_decide_what_is_as_good(tmp_path):
+    within = {"direction": "within", "margin": 0.05}
+    some, better = [0.5, 0.51, 0.52, "diverged"], [0.9, 0.91, 0.92, 0.9]
+    for name, sides in {"a": (some, [0.5, 0.51, 0.51, 0.5]), "b": ([0.5, 0.51, 0.51, 0.5], some)}.items():
+        verdict = verdict_on(tmp_path / name, *sides, **within)
+        assert verdict["verdict"] == "inconclusive" and "not supported, because" in verdict["baselines"][0]["words"]
+    assert verdict_on(tmp_path / "c", some, some, **within)["verdict"] == "supported"
+    # Far apart: what lost runs was worse even so, or was better only where it survived.
+    assert verdict_on(tmp_path / "d", some, better, **within)["verdict"] == "contradicted"
+    survived = [*better[:3], "diverged"]
+    assert verdict_on(tmp_path / "e", survived, [0.5, 0.51, 0.52, 0.5], **within)["verdict"] == "inconclusive"
+    # Of losses the lower one is ahead.
+    loss = {**within, "metric": "test/nll"}
+    preset(tmp_path / "f", "mine", {"baselines": [{"optimizer.lr": 1.0}], "seeds": 4, **loss})
+    claim = load(tmp_path / "f", "mine")
+    pretend(claim.method, survived, "test/nll")
+    pretend(claim.baselines[0], [0.5, 0.51, 0.52, 0.5], "test/nll")
+    assert claims.judge(claim)["verdict"] == "contradicted"
+
+
+def test_as_good_as(tmp_path, capsys):
+    """The claim of equality, from the preset to the words; the tuned setting is the best one by the metric's name."""
+    verdict = verdict_on(
+        tmp_path, [0.90, 0.91, 0.92], [0.905, 0.91, 0.915], [0.2, 0.21, 0.2], direction="within", margin=0.02
+    )
+    assert [entry["verdict"] for entry in verdict["baselines"]] == ["supported", "contradicted"]
+    assert verdict["verdict"] == "contradicted" and verdict["margin"] == 0.02
+    assert "test/accuracy within 0.02 of the baseline's" in claims.explanation(verdict)[-1]
+    narrow = verdict_on(tmp_path / "b", [0.90, 0.91, 0.92], [0.905, 0.91, 0.915], direction="within", margin=0.001)
+    assert narrow["verdict"] == "inconclusive"
+    words = narrow["baselines"][0]["words"]
+    assert words.startswith("the interval crosses the margin of 0.001; ") and "seeds would be needed" in words
+    assert load(tmp_path, "mine").higher
+    preset(tmp_path, "loss", {"baselines": [{}], "direction": "within", "margin": 0.1, "metric": "test/nll",
+                              "method": {"loss": "focal"}})  # fmt: skip
+    assert not load(tmp_path, "loss").higher
+    claims.write(verdict, tmp_path / "out")
+    assert command.run(["--table", "--outputs", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out" / "reference" / "verdicts.csv").open(newline="") as file:
+        assert {(row["direction"], row["margin"]) for row in csv.DictReader(file)} == {("within", "0.02")}
+    assert "It is better. (within 0.02)" in (tmp_path / "out" / "reference" / "verdicts.md").read_text()
 
 
 def test_all_diverged(tmp_path):
@@ -328,7 +384,12 @@ def test_a_baseline_that_is_the_method(tmp_path):
         ({"baselines": None}, r"paper.baselines=null is not allowed; it must be a list"),
         ({"baselines": []}, r"paper.baselines=\[\] is not allowed"),
         ({"baselines": ["loss=focal"]}, r"paper.baselines=\['loss=focal'\] is not allowed"),
-        ({"direction": "up"}, r"paper.direction=up is not allowed; it must be one of: higher, lower"),
+        ({"direction": "up"}, r"paper.direction=up is not allowed; it must be one of: higher, lower, within"),
+        ({"direction": "within"}, r"paper=mine: paper.direction=within needs a margin. .*margin: 0.01"),
+        ({"direction": "within", "margin": -0.1}, r"paper.margin=-0.1 is not allowed; it must be a number > 0"),
+        ({"direction": "within", "margin": 0.0}, r"paper.margin=0.0 is not allowed"),
+        ({"direction": "within", "margin": "0.01"}, r"paper.margin=0.01 is not allowed"),
+        ({"margin": 0.1}, r"paper.direction=higher takes no margin"),
         ({"seeds": 1}, r"paper.seeds=1 is not allowed"),
         ({"baseline": {}}, r"paper.baseline: preset has no such hyper-parameter, did you mean 'baselines'"),
         ({"baselines": [{"loss": "focl"}]}, r"paper=mine: .*there is no such loss, did you mean 'focal'"),
@@ -595,7 +656,8 @@ def test_every_preset_runs(slug, tmp_path, prerequisites_are_short):
     metric = claim.settings["metric"].rsplit("/", 1)[-1]
     from lossbench.results.comparing import higher_is_better
 
-    assert (claim.higher == higher_is_better(metric)) is (slug not in OF_HARM), "paper.direction"
+    if claim.settings["margin"] is None:
+        assert (claim.higher == higher_is_better(metric)) is (slug not in OF_HARM), "paper.direction"
 
 
 @pytest.mark.parametrize("slug", locations.config_files("paper"))

@@ -529,6 +529,42 @@ def test_verdict_of_claim(differences, verdict):
     assert (lower.low, lower.high) == pytest.approx((claim.low, claim.high), nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("center", "verdict"),
+    [
+        (0.0, "supported"),
+        (0.9, "supported"),
+        (-0.9, "supported"),
+        (0.95, "inconclusive"),  # inside by its mean, not by its interval
+        (-1.05, "inconclusive"),
+        (1.2, "contradicted"),
+        (-1.2, "contradicted"),  # better or worse: it is not as good
+    ],
+)
+@pytest.mark.parametrize("higher", [True, False])
+def test_as_good_as_within_a_margin(center, verdict, higher):
+    """Against scipy's two one-sided t tests at 2.5 %, on differences whose interval is about 0.07 wide to each side."""
+    differences = center + np.array([-0.05, -0.03, 0.0, 0.03, 0.05])
+    method, zeros = dict(enumerate(differences)), dict.fromkeys(range(5), 0.0)
+    claim = verdict_of_claim(method, zeros, higher, margin=1.0)
+    assert claim.verdict == verdict
+    assert (claim.difference, claim.low, claim.high) == pytest.approx(t_interval(differences))
+    above = scipy.stats.ttest_1samp(differences, -1.0, alternative="greater").pvalue
+    below = scipy.stats.ttest_1samp(differences, 1.0, alternative="less").pvalue
+    assert (max(above, below) < 0.025) == (verdict == "supported")
+    assert ("crosses the margin of 1" in claim.words) == (verdict == "inconclusive")
+
+
+def test_no_difference_shown_is_not_as_good_as():
+    """An interval that holds 0 and is wider than the margin supports nothing; equal scores do."""
+    zeros = dict.fromkeys(range(3), 0.0)
+    assert verdict_of_claim({0: 1.0, 1: -1.1, 2: 0.2}, zeros, margin=0.1).verdict == "inconclusive"
+    assert verdict_of_claim(zeros, zeros, margin=0.1).verdict == "supported"
+    assert verdict_of_claim({0: 0.0}, zeros, margin=0.1).verdict == "inconclusive"
+    # The margin itself is not inside.
+    assert verdict_of_claim(dict.fromkeys(range(3), 0.5), zeros, margin=0.5).verdict == "inconclusive"
+
+
 def test_verdict_of_claim_words():
     assert verdict_of_claim({0: 1.0, 1: nan}, {0: 0.0, 1: 0.0, 2: 0.0}).words == (
         "an interval needs 2 seeds, 1 of them has a pair; 2 of 3 seeds have no pair: not in the mean"
