@@ -775,6 +775,38 @@ def reward_agreement(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     return torch.rand((sizes.B,), generator=generator, dtype=torch.float64)
 
 
+def enumerated_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Y"]:
+    """Log-probability of each of the Y completions that the prompt of the example can have. Rows of exp sum to 1."""
+    return _normal((sizes.B, 2 * sizes.C), generator).log_softmax(-1)
+
+
+def old_enumerated_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Y"]:
+    """``enumerated_logps`` of the policy before the steps on this batch; no gradient."""
+    return _normal((sizes.B, 2 * sizes.C), generator).log_softmax(-1)
+
+
+def ref_enumerated_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Y"]:
+    """``enumerated_logps`` of the frozen reference; no gradient."""
+    return _normal((sizes.B, 2 * sizes.C), generator).log_softmax(-1)
+
+
+def preference_table(sizes: Sizes, generator: Generator) -> Float[Tensor, "B Y Y"]:
+    """Probability that the completion of the row is preferred to that of the column, for the prompt of the example.
+    It and its transpose sum to 1; it need not come from rewards."""
+    log_odds = _normal((sizes.B, 2 * sizes.C, 2 * sizes.C), generator)
+    return (log_odds - log_odds.mT).sigmoid()
+
+
+def old_chosen_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """``chosen_logps`` of the policy before the steps on this batch, which has sampled the completion; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
+def old_rejected_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """``rejected_logps`` of the policy before the steps on this batch; no gradient."""
+    return -2 * _normal((sizes.B,), generator).abs()
+
+
 # --- what the engine gives ---------------------------------------------------------------------------------------
 
 

@@ -24,12 +24,21 @@ class Truth:
     completions  [Y, L] all completions, in lexicographic order; they are the same for all prompts
     rewards      [P, Y] true reward of each, float64
     log_p        [P, Y] log-probability of each under the distribution that completions were drawn from, float64
+    preferences  [P, Y, Y] probability that the one completion is preferred to the other, where it does not follow from
+                 the rewards, float64; None: sigmoid of the difference of the rewards
     """
 
     prompts: Tensor
     completions: Tensor
     rewards: Tensor
     log_p: Tensor
+    preferences: Tensor | None = None
+
+    def preference_table(self) -> Tensor:
+        """[P, Y, Y], whether it is given or follows from the rewards."""
+        if self.preferences is not None:
+            return self.preferences
+        return (self.rewards.unsqueeze(-1) - self.rewards.unsqueeze(-2)).sigmoid()
 
 
 @dataclass

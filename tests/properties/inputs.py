@@ -79,6 +79,7 @@ CONSTANT = BATCH | {
     "reward_margins",
     "desirable",
     "prompt_ids",
+    "preference_table",
 }
 FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_", "frozen_")
 SIZES = Sizes()
