@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossbench.results.report.charts import STYLES, interval_range, value_range
-from lossbench.results.report.contents import FADED, Chart, Interval, IntervalChart, LineChart
+from lossbench.results.report.charts import STYLES, interval_range, point_ranges, value_range
+from lossbench.results.report.contents import FADED, Chart, Interval, IntervalChart, LineChart, ScatterChart
 
 MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v", "plus": "P", "cross": "X",
            "pentagon": "p"}  # fmt: skip
@@ -42,6 +42,8 @@ def draw(chart: Chart, styles: Mapping[str, int], kind: str) -> bytes:
         axes = figure.add_subplot()
         if isinstance(chart, IntervalChart):
             _intervals(axes, chart)
+        elif isinstance(chart, ScatterChart):
+            _points(axes, chart, styles)
         else:
             _lines(axes, chart, styles)
         axes.set_title(chart.title, fontsize=9.5, parse_math=False)
@@ -88,11 +90,43 @@ def _lines(axes: Any, chart: LineChart, styles: Mapping[str, int]) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(chart.x_label, parse_math=False)
     axes.set_ylabel(chart.y_label, parse_math=False)
+    _legend(axes, handles, names)
+
+
+def _legend(axes: Any, handles: Sequence[Any], names: Sequence[str]) -> None:
     # matplotlib drops labels that begin with an underscore and reads $...$ as mathematics: the names come afterwards.
     legend = axes.legend(handles, [str(number) for number in range(len(names))])
     for entry, name in zip(legend.get_texts(), names, strict=True):
         entry.set_parse_math(False)
         entry.set_text(name)
+
+
+def _points(axes: Any, chart: ScatterChart, styles: Mapping[str, int]) -> None:
+    for curve in chart.limits:
+        axes.plot(curve.x, curve.y, color=NEUTRAL, alpha=0.5, linewidth=0.7, zorder=1)
+    handles, names = [], []
+    for group in sorted(chart.groups, key=lambda group: styles[group.name]):
+        style = styles[group.name]
+        faded = style == FADED
+        (drawn,) = axes.plot(
+            group.x,
+            group.y,
+            color=NEUTRAL if faded else STYLES[style].light,
+            linestyle="none",
+            marker=MARKERS["circle" if faded else STYLES[style].marker],
+            markersize=3.0 if faded else 5.0,
+            alpha=0.5 if faded else 1.0,
+            zorder=4 if style == 0 else 2 if faded else 3,
+        )
+        if not faded:
+            handles.append(drawn)
+            names.append(group.name)
+    across, up = point_ranges(chart)
+    axes.set_xlim(*across)
+    axes.set_ylim(*up)
+    axes.set_xlabel(chart.x_label, parse_math=False)
+    axes.set_ylabel(chart.y_label, parse_math=False)
+    _legend(axes, handles, names)
 
 
 def _intervals(axes: Any, chart: IntervalChart) -> None:

@@ -458,6 +458,87 @@ def test_profile_of_scores_with_scales_of_their_own(tmp_path):
     assert at["focal"][1.0] == 1.0 and at["cross_entropy"][1.0] == 0.0
 
 
+# --- policies ----------------------------------------------------------------------------------------------------
+
+
+def policies(outputs: Path) -> Path:
+    """DPO at two settings of seeds against a baseline; seeds have references of their own; one run without a KL."""
+    for seed in range(3):
+        for loss, kl, reward, gap in (("dpo", 0.5, 1.0, 0.2), ("sft", (0.25, 0.375, 0.75)[seed], 0.5, 0.4)):
+            known = {"test/kl": kl, "test/reward": reward + seed, "test/frontier_gap": gap}
+            add(write_run(outputs, loss=loss, seed=seed), outputs, known | {"test/reward_gain": reward})
+        add(write_run(outputs, loss=NASTY, seed=seed), outputs, {"test/kl": 1.0, "test/reward": 2.0 + seed})
+    write_run(outputs, loss="dpo", seed=9)  # a run without a KL is no point
+    diverged = error("the training loss is nan", "Diverged")
+    write_run(outputs, loss="dpo", seed=10, status="diverged", error=diverged)
+    return outputs
+
+
+def add(record, outputs, metrics):
+    record["best"].update(metrics)
+    (outputs / "runs" / record["folder"] / "record.json").write_text(json.dumps(record))
+
+
+def test_reward_against_kl(tmp_path):
+    report = gather(policies(tmp_path), Question(baseline="dpo"))
+    (section,) = report.sections
+    (chart,) = section.policies
+    points = {group.name: (group.x, group.y) for group in chart.groups}
+    assert points["dpo"] == ([0.5] * 3, [1.0, 2.0, 3.0]) and points["sft"] == ([0.25, 0.375, 0.75], [0.5, 1.5, 2.5])
+    assert points[NASTY] == ([1.0] * 3, [2.0, 3.0, 4.0])
+    # The reference of seed 0 has reward 1.0 - 1.0 = 0. At KL 1/2 the most is 1.2, at 1/4 it is 0.5 + 0.4.
+    assert [curve.name for curve in chart.limits] == [f"the most with seed {seed}" for seed in range(3)]
+    assert chart.limits[0].x == [0.0, 0.25, 0.5] and chart.limits[0].y == [0.0, 0.9, 1.2]
+    assert chart.limits[2].x == [0.0, 0.5, 0.75] and chart.limits[2].y == pytest.approx([2.0, 3.2, 2.9])
+    rows = {row[0]: row[1:] for row in section.policy_table.rows}
+    assert rows["dpo"] == [3, 0.5, 2.0, pytest.approx(0.2)] and rows["sft"] == [
+        3,
+        pytest.approx(1.375 / 3),
+        1.5,
+        pytest.approx(0.4),
+    ]
+    assert rows[NASTY] == [3, 1.0, 3.0, None]
+    text = page.page(report)
+    found = Page(text)
+    assert found.problems == [] and {"reward-and-kl"} <= {a.get("id") for _, a in found.elements}
+    words = visible(text)
+    assert "digits: test/reward against KL" in words and "Reward and KL" in words
+    assert "sft, seed 2: 0.75 2.5" in words  # under the pointer
+    means = "Mean test/kl and mean test/reward: dpo 0.500 and 2.0; sft 0.458 and 1.5; "
+    assert means in words and "the most that any policy can have" in words
+    svg = next(svg for svg in re.findall(r'<svg class="chart".*?</svg>', text) if "against KL" in svg)
+    assert svg.count('class="mark"') == 9 and svg.count('class="faded"') == 3
+
+
+def test_reward_against_kl_to_scale(tmp_path):
+    """Markers stand where the numbers are, between the numbers of the axes."""
+    (section,) = gather(policies(tmp_path), Question(baseline="dpo")).sections
+    drawn = ElementTree.fromstring(charts.scatter_chart(section.policies[0], {"dpo": 0, "sft": 1, NASTY: -1}, "i"))
+    marks = [element.get("transform") for element in drawn.iter("path") if element.get("class") == "mark"]
+    places = [tuple(map(float, re.findall(r"[\d.]+", mark))) for mark in marks]
+    marked = {e.text: e for e in drawn.iter("text") if e.get("class") in ("middle", "end")}
+    x = {float(t): float(e.get("x")) for t, e in marked.items() if e.get("class") == "middle"}
+    y = {float(t): float(e.get("y")) for t, e in marked.items() if e.get("class") == "end"}
+    order = [(1.0, 2.0 + seed) for seed in range(3)]  # the faded ones first, the baseline last
+    order += [(0.25, 0.5), (0.375, 1.5), (0.75, 2.5), *[(0.5, 1.0 + seed) for seed in range(3)]]
+    (x0, x1), (y0, y1) = sorted(x)[:2], sorted(y)[:2]
+    for (kl, reward), (across, down) in zip(order, places, strict=True):
+        assert across == pytest.approx(x[x0] + (kl - x0) / (x1 - x0) * (x[x1] - x[x0]), abs=0.3)
+        assert down == pytest.approx(y[y0] + (reward - y0) / (y1 - y0) * (y[y1] - y[y0]), abs=0.3)
+
+
+def test_win_rate_in_the_place_of_reward(tmp_path):
+    for seed in range(2):
+        add(write_run(tmp_path, seed=seed), tmp_path, {"test/kl": 0.1 * seed, "test/win_rate": 0.6})
+    (section,) = gather(tmp_path, Question()).sections
+    assert section.policies[0].y_label == "test/win_rate" and section.policies[0].limits == []
+    assert "Grey:" not in visible(page.page(gather(tmp_path, Question())))
+
+
+def test_no_policies(report, text):
+    assert report.sections[0].policies == [] and "Reward and KL" not in visible(text)
+
+
 # --- charts ------------------------------------------------------------------------------------------------------
 
 
@@ -694,12 +775,15 @@ def test_figures_take_any_name_and_repeat(monkeypatch):
     styles = {name: i for i, name in enumerate(names)}
     chart = LineChart("k", "$title$ _", "step", "y_$", curves)
     intervals = IntervalChart("k", "t", "x", [Interval(name, 0.1, math.nan, math.nan) for name in names], "left", True)
-    for drawn in (chart, intervals):
+    points = [contents.Points(name, [0.1], [0.2], ["w"]) for name in names]
+    scatter = contents.ScatterChart("k", "$t$", "kl_$", "y", points, [Curve("limit", [0.0, 0.1], [0.0, 0.3])])
+    for drawn in (chart, intervals, scatter):
         once, again = figures.draw(drawn, styles, "svg"), figures.draw(drawn, styles, "svg")
         assert once == again and len(once) > 5000
     monkeypatch.setitem(figures.SETTINGS, "svg.fonttype", "none")  # text as text
-    words = "".join(ElementTree.fromstring(figures.draw(chart, styles, "svg")).itertext())
-    assert all(name in words for name in (*names, "$title$ _"))
+    for drawn, title in ((chart, "$title$ _"), (scatter, "$t$")):
+        words = "".join(ElementTree.fromstring(figures.draw(drawn, styles, "svg")).itertext())
+        assert all(name in words for name in (*names, title))
 
 
 # --- in a browser ------------------------------------------------------------------------------------------------
@@ -851,11 +935,19 @@ def wide(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def scattered(tmp_path_factory):
+    outputs = policies(tmp_path_factory.mktemp("policies"))
+    path = outputs / "policies.html"
+    path.write_text(page.page(gather(outputs, Question(baseline="dpo"))), encoding="utf-8")
+    return path
+
+
 @needs_browser
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_everything_fits(chromium, file, wide, width):
+def test_everything_fits(chromium, file, wide, scattered, width):
     chromium.look(width=width)
-    for path in (file, wide):
+    for path in (file, wide, scattered):
         chromium.open(path)
         assert chromium.evaluate(f"({FITS})()") == []
 

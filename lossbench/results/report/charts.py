@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lossbench.results.report.contents import FADED, Curve, IntervalChart, LineChart
+from lossbench.results.report.contents import FADED, Curve, IntervalChart, LineChart, Points, ScatterChart
 from lossbench.results.tables import number_texts
 
 WIDTH, HEIGHT = 420, 260
@@ -61,16 +61,40 @@ def line_chart(chart: LineChart, styles: Mapping[str, int], identity: str) -> st
     last = max(curve.x[-1] for curve in shown)
     if first == last:
         first, last = first - 0.5, last + 0.5
-    bottom = HEIGHT - BOTTOM
-    up = Scale(*value_range(shown, chart.logarithmic), bottom, TOP, chart.logarithmic)
-    left = round(14 + DIGIT * max((len(tick_text(value)) for value in up.ticks()), default=0))
-    across = Scale(first, last, left, WIDTH - RIGHT)
+    up = Scale(*value_range(shown, chart.logarithmic), HEIGHT - BOTTOM, TOP, chart.logarithmic)
+    whole = all(float(x).is_integer() for curve in shown for x in curve.x)  # half a step does not exist
     parts = [_head(identity, chart.title, _description(shown), WIDTH, HEIGHT)]
+    across = _frame(parts, chart, identity, (first, last), up, whole)
+    # The baseline is drawn last, so that it lies on top; the faded ones first.
+    order = sorted(shown, key=lambda curve: (styles[curve.name] == 0, styles[curve.name] != FADED))
+    for curve in order:
+        if len(curve.low) and styles[curve.name] != FADED:
+            parts.append(_band(curve, across, up, styles[curve.name]))
+    for position, curve in enumerate(order):
+        # Markers of curves that lie on each other stand side by side.
+        parts.append(_line(curve, across, up, styles[curve.name], position / len(order)))
+    return "".join([*parts, "</g></svg>"])
+
+
+def _frame(
+    parts: list[str],
+    chart: LineChart | ScatterChart,
+    identity: str,
+    ends: tuple[float, float],
+    up: "Scale",
+    whole: bool,
+) -> "Scale":
+    """Adds grid, numbers and labels, and opens the group that is cut off at the frame; returns the horizontal scale.
+
+    ends, whole   of the horizontal axis: its first and last value, and whether only whole numbers are marked
+    """
+    bottom = HEIGHT - BOTTOM
+    left = round(14 + DIGIT * max((len(tick_text(value)) for value in up.ticks()), default=0))
+    across = Scale(*ends, left, WIDTH - RIGHT)
     for value in up.ticks():
         y = _number(up(value))
         parts.append(f'<path class="grid" d="M{left} {y}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text class="end" x="{left - 6}" y="{y}" dy=".35em">{tick_text(value)}</text>')
-    whole = all(float(x).is_integer() for curve in shown for x in curve.x)  # half a step does not exist
     for value in across.ticks():
         if value.is_integer() or not whole:
             parts.append(f'<path class="grid" d="M{_number(across(value))} {bottom}v4"/>')
@@ -84,15 +108,7 @@ def line_chart(chart: LineChart, styles: Mapping[str, int], identity: str) -> st
         f'<clipPath id="{identity}-frame"><rect x="{left - 5}" y="{TOP - 4}" width="{width + 10}" '
         f'height="{bottom - TOP + 4}"/></clipPath><g clip-path="url(#{identity}-frame)">'
     )
-    # The baseline is drawn last, so that it lies on top; the faded ones first.
-    order = sorted(shown, key=lambda curve: (styles[curve.name] == 0, styles[curve.name] != FADED))
-    for curve in order:
-        if len(curve.low) and styles[curve.name] != FADED:
-            parts.append(_band(curve, across, up, styles[curve.name]))
-    for position, curve in enumerate(order):
-        # Markers of curves that lie on each other stand side by side.
-        parts.append(_line(curve, across, up, styles[curve.name], position / len(order)))
-    return "".join([*parts, "</g></svg>"])
+    return across
 
 
 def value_range(curves: Sequence[Curve], logarithmic: bool) -> tuple[float, float]:
@@ -168,6 +184,61 @@ def swatch(style: int) -> str:
     marker = MARKERS[STYLES[style].marker]
     inner = f'<path class="line"{dash} d="M1 7H33"/><path class="mark" transform="translate(17 7)" d="{marker}"/>'
     return f'<svg class="swatch s{style}" viewBox="0 0 34 14" aria-hidden="true">{inner}</svg>'
+
+
+# --- points ------------------------------------------------------------------------------------------------------
+
+
+def scatter_chart(chart: ScatterChart, styles: Mapping[str, int], identity: str) -> str:
+    """A marker for each run, over the limits in grey. Every marker says under the pointer which run it is."""
+    (first, last), (low, high) = point_ranges(chart)
+    up = Scale(low, high, HEIGHT - BOTTOM, TOP)
+    parts = [_head(identity, chart.title, _scatter_description(chart), WIDTH, HEIGHT)]
+    across = _frame(parts, chart, identity, (first, last), up, whole=False)
+    for curve in chart.limits:
+        places = "L".join(f"{_number(across(x))} {_number(up(y))}" for x, y in zip(curve.x, curve.y, strict=True))
+        parts.append(f'<g class="faded"><title>{escape(curve.name)}</title><path class="line" d="M{places}"/></g>')
+    for group in sorted(chart.groups, key=lambda group: (styles[group.name] == 0, styles[group.name] != FADED)):
+        style = styles[group.name]
+        shape = MARKERS["circle" if style == FADED else STYLES[style].marker]
+        parts.append(f'<g class="{"faded" if style == FADED else f"s{style}"}">')
+        for x, y, words in zip(group.x, group.y, group.words, strict=True):
+            numbers = " ".join(number_texts([x]) + number_texts([y]))
+            parts.append(
+                f'<path class="mark" transform="translate({_number(across(x))} {_number(up(y))})" d="{shape}">'
+                f"<title>{escape(f'{words}: {numbers}')}</title></path>"
+            )
+        parts.append("</g>")
+    return "".join([*parts, "</g></svg>"])
+
+
+def point_ranges(chart: ScatterChart) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of both axes: all points and limits, with a margin."""
+
+    def wide(values: Sequence[float]) -> tuple[float, float]:
+        low, high = min(values), max(values)
+        margin = 0.04 * (high - low) or abs(high) * 0.1 or 1.0
+        return low - margin, high + margin
+
+    parts: list[Points | Curve] = [*chart.groups, *chart.limits]
+    return wide([x for part in parts for x in part.x]), wide([y for part in parts for y in part.y])
+
+
+def _scatter_description(chart: ScatterChart) -> str:
+    """What a reader who does not see the chart gets: the middle of the points of each method."""
+    across = number_texts([sum(group.x) / len(group.x) for group in chart.groups])
+    up = number_texts([sum(group.y) / len(group.y) for group in chart.groups])
+    means = [f"{group.name} {x} and {y}" for group, x, y in zip(chart.groups, across, up, strict=True)]
+    above = " Grey lines: the most that any policy can have." if chart.limits else ""
+    return f"Mean {chart.x_label} and mean {chart.y_label}: {'; '.join(means)}.{above}"
+
+
+def dot(style: int) -> str:
+    """A marker alone, for the legend."""
+    if style == FADED:
+        return swatch(FADED)
+    marker = f'<path class="mark" transform="translate(17 7)" d="{MARKERS[STYLES[style].marker]}"/>'
+    return f'<svg class="swatch s{style}" viewBox="0 0 34 14" aria-hidden="true">{marker}</svg>'
 
 
 # --- intervals ---------------------------------------------------------------------------------------------------

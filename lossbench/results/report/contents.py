@@ -29,6 +29,8 @@ POINTS_IN_ALL = 24_000  # of all curves of the page: what keeps it below 2 MB
 LOGARITHMIC_FROM = 100.0  # largest over smallest value of a curve
 THRESHOLDS = 81  # of a performance profile
 FADED = -1  # the style of a method beyond HUES: thin and grey
+KL, GAINS = "test/kl", ("test/reward", "test/win_rate")  # what a policy costs, and what it brings: the first there is
+GAP, GAIN = "test/frontier_gap", "test/reward_gain"  # to the best policy of the same KL; over the reference's reward
 NOT_REPEATED = ("search", "outputs", "retry", "fail_fast", "seed")  # a trial's own values stand beside its search
 
 
@@ -85,7 +87,27 @@ class IntervalChart:
     zero: bool  # a difference, with a line at 0
 
 
-Chart = LineChart | IntervalChart
+@dataclass(frozen=True)
+class Points:
+    """The runs of a method, a point each."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    words: Sequence[str]  # which run a point is
+
+
+@dataclass(frozen=True)
+class ScatterChart:
+    key: str
+    title: str
+    x_label: str
+    y_label: str
+    groups: Sequence[Points]
+    limits: Sequence[Curve] = ()  # what no point can be above, in grey
+
+
+Chart = LineChart | IntervalChart | ScatterChart
 
 
 @dataclass(frozen=True)
@@ -117,6 +139,8 @@ class Section:
     overall_notes: Sequence[str]
     curves: Sequence[tuple[str, Sequence[LineChart]]]  # by data set
     tuning: Sequence[LineChart]
+    policies: Sequence[ScatterChart]  # reward against KL, where the runs are of policies that have them
+    policy_table: Table
     times: Table
     commands: Table
 
@@ -143,6 +167,7 @@ class Report:
             for _, charts in section.curves:
                 yield from charts
             yield from section.tuning
+            yield from section.policies
 
 
 def gather(outputs: Path, question: Question) -> Report:
@@ -283,7 +308,7 @@ def _section(
     compared = [run for methods in groups.values() for runs in methods.values() for run in runs]
     rows = {run["folder"]: record.rows(outputs / "runs" / run["folder"]) for run in compared}
     points = max(8, min(POINTS, POINTS_IN_ALL // max(1, 2 * sum(map(len, groups.values())))))
-    curves, times = [], []
+    curves, times, policies, policy_rows = [], [], [], []
     for comparison in found:
         methods = _in_order(groups[comparison.dataset], comparison)
         charts = [
@@ -295,8 +320,14 @@ def _section(
         curves.append((comparison.dataset, [chart for chart in charts if chart.curves]))
         for cells in _times(comparison, methods, rows, selection, higher):
             times.append([comparison.dataset, *cells] if several else cells)
+        chart = _policies(comparison.dataset, methods)
+        if chart is not None:
+            policies.append(chart)
+            for cells in _policy_rows(methods, chart.y_label):
+                policy_rows.append([comparison.dataset, *cells] if several else cells)
     overall, overall_charts, notes = _over_datasets(found, metric, by, higher)
     columns = [by, "runs", "reached", "median steps", "baseline = 1"]
+    policy_columns = [by, "runs", "mean KL", "mean reward or win rate", "mean gap to the frontier"]
     return Section(
         metric=metric,
         higher=higher,
@@ -310,6 +341,8 @@ def _section(
         overall_notes=notes,
         curves=curves,
         tuning=[chart for chart in (_tuning(d, s, selection, higher) for d, s in settings.items()) if chart],
+        policies=policies,
+        policy_table=Table(["dataset", *policy_columns] if several else policy_columns, policy_rows),
         times=Table(["dataset", *columns] if several else columns, times),
         commands=_commands_table(groups, found, by),
     )
@@ -523,6 +556,54 @@ def _tuning(dataset: str, settings: Mapping[str, Sequence[float]], selection: st
         curves.append(Curve(name, *(part[thin].tolist() for part in profile)))
     return LineChart(f"tuning-{dataset}", f"{dataset}: best of k settings", "settings tried, k",
                      f"expected best {selection}", curves)  # fmt: skip
+
+
+# --- policies: what they gain against what it costs --------------------------------------------------------------
+
+
+def _policies(dataset: str, groups: Mapping[str, Sequence[Record]]) -> ScatterChart | None:
+    """Reward, or win rate, against the KL to the reference, a point a run; None where no run has both.
+
+    Where runs record how much more the best policy of their KL has, its points are the limit. Runs share one where they
+    share seed and reference, which shows in the reference's reward. Between its points, which are exact, a limit is
+    drawn straight; the true one is concave, hence nowhere below.
+    """
+    completed = [run for runs in groups.values() for run in runs if run["status"] == "completed"]
+    column = next((c for c in GAINS if any(_finite(run, KL, c) for run in completed)), None)
+    if column is None:
+        return None
+    points: list[Points] = []
+    limits: dict[tuple[int, float], set[tuple[float, float]]] = defaultdict(set)
+    for name, runs in groups.items():
+        shown = [run for run in runs if run["status"] == "completed" and _finite(run, KL, column)]
+        values = [(run["best"][KL], run["best"][column]) for run in shown]
+        if shown:
+            words = [f"{name}, seed {run['seed']}" for run in shown]
+            points.append(Points(name, [x for x, _ in values], [y for _, y in values], words))
+        for run, (kl, reward) in zip(shown, values, strict=True):
+            if column == GAINS[0] and _finite(run, GAP, GAIN):
+                start = reward - run["best"][GAIN]
+                limits[run["seed"], round(start, 6)] |= {(0.0, start), (kl, reward + run["best"][GAP])}
+    curves = []
+    for (seed, _), own in sorted(limits.items()):
+        ordered = sorted(own)
+        curves.append(Curve(f"the most with seed {seed}", [x for x, _ in ordered], [y for _, y in ordered]))
+    return ScatterChart(f"reward-and-kl-{dataset}", f"{dataset}: {column} against KL", KL, column, points, curves)
+
+
+def _policy_rows(groups: Mapping[str, Sequence[Record]], column: str) -> list[list[Cell]]:
+    """[method, runs, mean KL, mean reward, mean gap to the frontier] over the runs of the chart."""
+    rows: list[list[Cell]] = []
+    for name, runs in groups.items():
+        shown = [run["best"] for run in runs if run["status"] == "completed" and _finite(run, KL, column)]
+        means = [float(np.mean([best[key] for best in shown])) if shown else None for key in (KL, column)]
+        gaps = [best[GAP] for best in shown if best.get(GAP) is not None]
+        rows.append([name, len(shown), *means, float(np.mean(gaps)) if gaps else None])
+    return rows
+
+
+def _finite(run: Record, *columns: str) -> bool:
+    return all(run["best"].get(column) is not None and math.isfinite(run["best"][column]) for column in columns)
 
 
 # --- runs, commands, environment ---------------------------------------------------------------------------------

@@ -14,8 +14,25 @@ from html import escape
 from importlib.resources import files
 
 import lossbench
-from lossbench.results.report.charts import STYLES, interval_chart, line_chart, swatch, verdict_class
-from lossbench.results.report.contents import FADED, Chart, IntervalChart, LineChart, Report, Section, Sentence
+from lossbench.results.report.charts import (
+    STYLES,
+    dot,
+    interval_chart,
+    line_chart,
+    scatter_chart,
+    swatch,
+    verdict_class,
+)
+from lossbench.results.report.contents import (
+    FADED,
+    Chart,
+    IntervalChart,
+    LineChart,
+    Report,
+    ScatterChart,
+    Section,
+    Sentence,
+)
 from lossbench.results.tables import Table, is_numeric, number_texts
 
 SENTENCES = 18  # on the first screen; the rest is folded
@@ -191,6 +208,7 @@ def _sections(report: Report, numbered: Callable[[], str]) -> list[tuple[str, st
         ("comparison", "Comparison", lambda section: _comparison(section, report, numbered)),
         ("over-data-sets", "Over the data sets", lambda section: _overall(section, report, numbered)),
         ("learning-curves", "Learning curves", lambda section: _curves(section, report, numbered)),
+        ("reward-and-kl", "Reward and KL", lambda section: _policies(section, report, numbered)),
         ("tuning", "Tuning", lambda section: _tuning(section, report, numbered)),
         ("time-to-target", "Time to target", _times),
     ]
@@ -275,6 +293,25 @@ def _tuning(section: Section, report: Report, numbered: Callable[[], str]) -> st
     return words + _legend(section.tuning, report) + _figures(section.tuning, report, numbered)
 
 
+def _policies(section: Section, report: Report, numbered: Callable[[], str]) -> str:
+    if not section.policies:
+        return ""
+    words = (
+        "<p>What a policy gains against its KL to the reference, a point for each completed run: gains are only "
+        "comparable at the same KL"
+        + (
+            ". Grey: the most that any policy of that KL can have, exact at the KL of every run and at 0, where the "
+            "reference is, and straight in between; a line for each seed, which has a reference of its own"
+            if any(chart.limits for chart in section.policies)
+            else ""
+        )
+        + ".</p>"
+    )
+    header = 1 if section.policy_table.columns[0] == "dataset" else 0
+    shown = table(section.policy_table, "Means of these runs", header=header)
+    return words + _legend(section.policies, report) + _figures(section.policies, report, numbered) + shown
+
+
 def _times(section: Section) -> str:
     if not section.times.rows:
         return ""
@@ -321,18 +358,24 @@ def _figures(charts: Sequence[Chart], report: Report, numbered: Callable[[], str
     drawn = []
     for chart in charts:
         identity = numbered()
-        isinterval = isinstance(chart, IntervalChart)
-        svg = interval_chart(chart, identity) if isinterval else line_chart(chart, report.styles, identity)  # type: ignore[arg-type]
+        if isinstance(chart, IntervalChart):
+            svg = interval_chart(chart, identity)
+        elif isinstance(chart, ScatterChart):
+            svg = scatter_chart(chart, report.styles, identity)
+        else:
+            svg = line_chart(chart, report.styles, identity)
         scale = " (logarithmic)" if getattr(chart, "logarithmic", False) else ""
         drawn.append(f"<figure><figcaption>{escape(chart.title)}{scale}</figcaption>{svg}</figure>\n")
     return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _legend(charts: Sequence[Chart], report: Report) -> str:
-    """Of the methods that have a line in these charts."""
+    """Of the methods that have a line, or points, in these charts."""
     names = {curve.name for chart in charts if isinstance(chart, LineChart) for curve in chart.curves}
+    names |= {group.name for chart in charts if isinstance(chart, ScatterChart) for group in chart.groups}
+    sample = dot if any(isinstance(chart, ScatterChart) for chart in charts) else swatch
     shown = sorted((name for name in names if report.styles[name] != FADED), key=report.styles.__getitem__)
-    items = [f"<li>{swatch(report.styles[name])}{escape(name)}</li>" for name in shown]
+    items = [f"<li>{sample(report.styles[name])}{escape(name)}</li>" for name in shown]
     faded = len(names) - len(shown)
     if faded:
         items.append(f"<li>{swatch(FADED)}{faded} others, without band; their names show under the pointer</li>")
