@@ -504,8 +504,8 @@ def test_reward_against_kl(tmp_path):
     words = visible(text)
     assert "digits: test/reward against KL" in words and "Reward and KL" in words
     assert "sft, seed 2: 0.75 2.5" in words  # under the pointer
-    means = "Mean test/kl and mean test/reward: dpo 0.500 and 2.0; sft 0.458 and 1.5; "
-    assert means in words and "the most that any policy can have" in words
+    assert "Mean test/kl and mean test/reward: dpo 0.500 and 2.0; " in words and "; sft 0.458 and 1.5" in words
+    assert "Grey lines: the most that any policy can have." in words
     svg = next(svg for svg in re.findall(r'<svg class="chart".*?</svg>', text) if "against KL" in svg)
     assert svg.count('class="mark"') == 9 and svg.count('class="faded"') == 3
 
