@@ -26,6 +26,10 @@ EXEMPT: dict[tuple[str, str], str] = {
         ("reflective_label_correction", name): "divides by the number of positives of the batch"
         for name in ("independence", "masked")
     },
+    (
+        "superhf",
+        "masked",
+    ): "which tokens count is what chosen_mask says, the mask of the reduction says nothing of them",
     ("sequence_transport", "signal"): "bounded: the softmax of what is said saturates where the model is confident",
     ("brier", "signal"): "bounded: the softmax saturates where the model is confident",
     ("comp_sum", "extremes"): "tau < 1 is an exponential of the margin, and overflows where that does",
