@@ -8,27 +8,52 @@ Batch       x [B, R, T] prompts with R completions from the best to the worst, t
             where the data set has them: reward_margins [B], desirable [B], prompt_ids [B]
 reference   a folder, or {train: [overrides]} of a run to be made first; the same model as the policy
 Metrics     accuracy of log(policy / reference) on held-out pairs, its margin, the log-probabilities of both completions
-            and how they have moved; where completions can be enumerated, exactly: expected true reward, win rate
-            against the reference, KL to the reference, entropy, and how much more reward the best policy of this KL
-            has; see lossbench/metrics/preference.py
+            and how they have moved; entropy and mass of the likeliest tokens; how the gradients of both completions lie
+            to each other; where completions can be enumerated, exactly: expected true reward, win rate against the
+            reference, KL to the reference, entropy, and how much more reward the best policy of this KL and best-of-n
+            have; see lossbench/metrics/preference.py. At the end also start_<metric>: what the policy began with
 """
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, cast
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
+from torch.func import functional_call, vjp
 
 from lossbench.datasets.dataset import Dataset
 from lossbench.errors import UsageError
-from lossbench.metrics.preference import Frontier, agreement, frontier, policy_metrics, preference_metrics, win_table
+from lossbench.metrics.preference import (
+    Frontier,
+    agreement,
+    best_of_n_frontier,
+    frontier,
+    gradient_metrics,
+    information_entropy,
+    policy_metrics,
+    preference_metrics,
+    token_metrics,
+    top_tokens,
+    win_table,
+)
+from lossbench.metrics.ranking import precise
 
 
 class Preference:
     batch: tuple[str, ...] = ("x", "targets", "mask", "ids")
     selection = ("accuracy", "higher")
+    same_model = ("reference",)
 
-    def __init__(self, dataset: Dataset, device: torch.device, *, reference: nn.Module):
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        *,
+        reference: nn.Module,
+        gradient_pairs: Annotated[int, Ge(0)] = 16,
+    ):
+        """gradient_pairs: pairs of each evaluation batch whose gradients are looked at."""
         if len(dataset.input_shape) != 2 or "mask" not in dataset.train.labels:
             raise UsageError(
                 "task=preference reads completions [R, T] of a prompt, which this data set does not have. Choose one "
@@ -37,7 +62,9 @@ class Preference:
         self.start = reference  # what the policy begins as: the engine copies it
         self._reference = reference.requires_grad_(False).eval().to(device)
         self._body, self._head = cast(nn.Module, reference.body), cast(nn.Module, reference.head)
+        self._gradient_pairs = gradient_pairs
         truth = getattr(dataset, "truth", None)
+        self._enumerable = truth is not None
         if truth is None:
             return
         double = torch.float32 if device.type == "mps" else torch.float64
@@ -57,6 +84,8 @@ class Preference:
             self._ref_logps = self._enumerated(self._reference)
         self._win_table = win_table(self._rewards, self._ref_logps)
         self._frontier: Frontier = frontier(self._rewards, self._ref_logps)
+        self._best_of_n: Frontier = best_of_n_frontier(self._rewards, self._ref_logps)
+        self._target_logps = (self._ref_logps + self._rewards).log_softmax(-1)
 
     @staticmethod
     def shapes(dataset: Dataset) -> tuple[tuple[int, ...], int]:
@@ -97,6 +126,39 @@ class Preference:
 
     def mismatched_logps(self, body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         return _mismatched_logps(body, head, x, targets, mask)
+
+    # --- how the policy is made, for the metrics
+
+    def chosen_top_tokens(self, chosen_logits: Tensor, chosen_mask: Tensor) -> Tensor:
+        return top_tokens(chosen_logits, chosen_mask)
+
+    def gradient_products(
+        self, model_parameters: Mapping[str, Tensor], x: Tensor, targets: Tensor, mask: Tensor
+    ) -> Tensor:
+        """[B, 3] <g, g>, <g, h> and <h, h> of the gradients of both log-probabilities; NaN beyond the first pairs.
+
+        The reference has the policy's architecture: with the policy's parameters in the place of its own it is a
+        function of them, in every engine.
+        """
+        if any(hasattr(p, "full_tensor") for p in model_parameters.values()):
+            raise UsageError(
+                "task.gradient_pairs: the weights of this run are divided among processes, and gradients of single "
+                "pairs need them whole. Choose task.gradient_pairs=0."
+            )
+        ends = [0, x.shape[1] - 1]
+        rows = []
+        for i in range(min(self._gradient_pairs, len(x))):
+
+            def logps(parameters: dict[str, Tensor], i: int = i) -> Tensor:
+                logits = functional_call(self._reference, parameters, (x[i, ends],))
+                return _token_logps(logits, targets[i, ends], mask[i, ends]).sum(-1)
+
+            values, pull = vjp(logps, dict(model_parameters))[:2]
+            unit = torch.eye(2, dtype=values.dtype, device=values.device)
+            g, h = pull(unit[0])[0], pull(unit[1])[0]
+            rows.append(torch.stack([_inner(g, g), _inner(g, h), _inner(h, h)]))
+        unseen = torch.full((len(x) - len(rows), 3), torch.nan, device=x.device)
+        return torch.cat([torch.stack(rows).to(unseen), unseen]) if rows else unseen
 
     # --- the reference
 
@@ -184,6 +246,13 @@ class Preference:
     def reward_agreement(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
         return agreement(policy_logps - self._ref_logps, self._rewards, self._ref_logps)[prompt_ids]
 
+    def information(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return information_entropy(policy_logps - self._ref_logps)[prompt_ids]
+
+    def target_kl(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        target = self._target_logps
+        return (target.exp() * (target - policy_logps)).sum(-1)[prompt_ids]
+
     def _enumerated(self, forward: Callable) -> Tensor:
         """[P, Y] log-probability of every completion after every prompt: one pass over their beginnings."""
         log_p = forward(self._rows)[:, self._first :].to(self._rewards.dtype).log_softmax(-1)
@@ -196,19 +265,55 @@ class Preference:
         rejected_logps: Tensor,
         ref_chosen_logps: Tensor,
         ref_rejected_logps: Tensor,
+        chosen_top_tokens: Tensor,
+        gradient_products: Tensor,
         policy_rewards: Tensor | None = None,
         policy_wins: Tensor | None = None,
         policy_kl: Tensor | None = None,
         policy_entropy: Tensor | None = None,
         reward_agreement: Tensor | None = None,
+        information: Tensor | None = None,
+        target_kl: Tensor | None = None,
     ) -> dict[str, Tensor]:
         found = preference_metrics(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
+        found |= token_metrics(chosen_top_tokens)
+        if self._gradient_pairs:
+            found |= gradient_metrics(gradient_products)
         if policy_rewards is None or policy_wins is None or policy_kl is None or policy_entropy is None:
             return found
-        assert reward_agreement is not None
-        return found | policy_metrics(
-            policy_rewards, policy_wins, policy_kl, policy_entropy, reward_agreement, self._frontier
+        assert reward_agreement is not None and information is not None and target_kl is not None
+        found |= policy_metrics(
+            policy_rewards,
+            policy_wins,
+            policy_kl,
+            policy_entropy,
+            reward_agreement,
+            self._frontier,
+            self._best_of_n,
         )
+        return found | {"target_kl": precise(target_kl).mean(), "information_entropy": precise(information).mean()}
+
+    def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """start_<metric>: of the reference on the test split, which is what the policy was before the first step."""
+        test = splits["test"]
+        found: dict[str, Tensor] = {}
+        if "ref_chosen_logps" in test and "ref_rejected_logps" in test:
+            chosen, rejected = test["ref_chosen_logps"], test["ref_rejected_logps"]
+            made = preference_metrics(chosen, rejected, chosen, rejected)
+            found = {name: made[name] for name in ("likelihood_accuracy", "chosen_logp", "rejected_logp")}
+        if self._enumerable:
+            ref, every = self._ref_logps, torch.arange(len(self._ref_logps), device=self._ref_logps.device)
+            made = policy_metrics(
+                self.policy_rewards(ref, every),
+                self.policy_wins(ref, every),
+                self.policy_kl(ref, every),
+                self.policy_entropy(ref, every),
+                self.reward_agreement(ref, every),
+                self._frontier,
+            )
+            found |= {name: made[name] for name in ("reward", "win_rate", "completion_entropy")}
+            found["target_kl"] = self.target_kl(ref, every).mean()
+        return {f"start_{name}": value for name, value in found.items()}
 
 
 def _last(values: Tensor) -> Tensor:
@@ -226,6 +331,11 @@ def _token_logps(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     log_p = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
     return torch.where(mask, log_p, 0.0)
+
+
+def _inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
+    """Over all parameters."""
+    return torch.stack([(own.float() * b[name].float()).sum() for name, own in a.items()]).sum()
 
 
 def _mismatched_logps(body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

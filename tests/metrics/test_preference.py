@@ -7,6 +7,7 @@ import torch
 from scipy.optimize import brentq
 
 from lossbench.metrics import preference
+from lossbench.metrics.best_of_n import best_of_n
 
 
 def draws(prompts=2, completions=7):
@@ -84,7 +85,55 @@ def test_no_policy_is_above_the_frontier():
         values = (mixed.exp() * rewards).sum(-1)
         found = preference.policy_metrics(values, values, kl, values, values, made)
         assert found["frontier_gap"] > -1e-6
+        assert "best_of_n_gap" not in found
         assert found["reward_gain"].item() == pytest.approx((values.mean() - made.start).item())
+
+
+def test_best_of_n_is_on_its_own_curve_and_below_the_frontier():
+    rewards, ref, _ = draws()
+    best, most = preference.best_of_n_frontier(rewards, ref), preference.frontier(rewards, ref)
+    for n in (1, 3, 20):
+        chosen = best_of_n(ref, rewards, n)
+        kl, values = (chosen.exp() * (chosen - ref)).sum(-1), (chosen.exp() * rewards).sum(-1)
+        found = preference.policy_metrics(values, values, kl, values, values, most, best)
+        assert found["best_of_n_gap"].item() == pytest.approx(0, abs=2e-3)
+        assert found["frontier_gap"] > -1e-6
+    assert best.start.item() == pytest.approx(most.start.item())
+
+
+def test_top_tokens():
+    k = preference.TOP
+    uniform = torch.zeros(1, 2, 8)
+    entropy, mass = preference.top_tokens(uniform, torch.ones(1, 2, dtype=torch.bool))[0]
+    assert entropy.item() == pytest.approx(math.log(k)) and mass.item() == pytest.approx(k / 8)
+    sure = torch.tensor([[[50.0, 0, 0, 0, 0, 0, 0, 0], [math.nan] * 8]])  # the second token does not count
+    entropy, mass = preference.top_tokens(sure, torch.tensor([[True, False]]))[0]
+    assert entropy.item() == pytest.approx(0, abs=1e-6) and mass.item() == pytest.approx(1)
+    # Fewer tokens than k: all of them, a fair coin.
+    entropy, mass = preference.top_tokens(torch.zeros(1, 1, 2), torch.ones(1, 1, dtype=torch.bool))[0]
+    assert entropy.item() == pytest.approx(math.log(2)) and mass.item() == pytest.approx(1)
+    found = preference.token_metrics(torch.tensor([[1.0, 0.5], [2.0, 0.9]]))
+    assert (found["top_entropy"].item(), found["top_mass"].item()) == pytest.approx((1.5, 0.7))
+
+
+def test_gradients_by_hand():
+    # |g|, |h| = 2, 1 at a right angle; 1, 3 with <g, h> = 2 > 1: entangled; the third was not looked at
+    products = torch.tensor([[4.0, 0.0, 1.0], [1.0, 2.0, 9.0], [math.nan] * 3])
+    found = {name: value.item() for name, value in preference.gradient_metrics(products).items()}
+    expected = {"gradient_cosine": (0 + 2 / 3) / 2, "gradient_ratio": math.sqrt(2 / 3), "entangled": 0.5}
+    assert found == pytest.approx(expected)
+    assert all(value.isnan() for value in preference.gradient_metrics(products[2:]).values())
+
+
+def test_information_entropy():
+    _, ref, policy = draws()
+    log_y = torch.full((2,), math.log(7), dtype=torch.float64)
+    torch.testing.assert_close(preference.information_entropy(ref - ref), log_y)
+    found = preference.information_entropy(policy - ref)
+    for p in range(2):
+        ratios = [math.exp(a) / math.exp(b) for a, b in zip(policy[p].tolist(), ref[p].tolist(), strict=True)]
+        shares = [ratio / sum(ratios) for ratio in ratios]
+        assert found[p].item() == pytest.approx(-sum(q * math.log(q) for q in shares))
 
 
 def test_agreement():  # of an implicit reward that is the reward times a number: 1; weighted by the reference

@@ -14,6 +14,8 @@ from lossbench.datasets.preferences import PreferenceDataset, split_of
 from lossbench.errors import UsageError
 from lossbench.losses.preference.dpo import dpo
 from lossbench.losses.preference.kto import kto
+from lossbench.metrics.preference import gradient_metrics
+from lossbench.models.gpt import gpt
 from lossbench.models.ngram_table import ngram_table
 from lossbench.objective import Network, Objective, adds_over_micro_batches
 from lossbench.reductions.mean import mean
@@ -132,6 +134,104 @@ def test_expectations_over_all_completions():
     torch.testing.assert_close(task.policy_wins(same, asked), torch.full((4,), 0.5, dtype=torch.float64))
 
 
+def test_target_and_information():
+    dataset = bradley_terry(generator=generator(), **SMALL)
+    policy, reference = table(dataset, 1), table(dataset, 2)
+    task = Preference(dataset, CPU, reference=reference)
+    asked = torch.tensor([2, 0])
+    logps = task.policy_logps(policy, asked)
+    ends = list(itertools.product(range(3), repeat=2))
+    for i, prompt in enumerate(asked.tolist()):
+        tokens = dataset.truth.prompts[prompt].tolist()
+        own, ref = ([math.exp(log_p(m, tokens, y)) for y in ends] for m in (policy, reference))
+        tilted = [p * math.exp(r) for p, r in zip(ref, dataset.truth.rewards[prompt].tolist(), strict=True)]
+        target = [t / sum(tilted) for t in tilted]
+        kl = sum(t * math.log(t / p) for t, p in zip(target, own, strict=True))
+        assert task.target_kl(logps, asked)[i].item() == pytest.approx(kl)
+        ratios = [p / q for p, q in zip(own, ref, strict=True)]
+        entropy = -sum(r / sum(ratios) * math.log(r / sum(ratios)) for r in ratios)
+        assert task.information(logps, asked)[i].item() == pytest.approx(entropy)
+
+
+def gpt_policy(dataset, seed):
+    torch.manual_seed(seed)
+    size = {"depth": 1, "width": 8, "heads": 2}
+    return gpt(input_shape=dataset.input_shape[-1:], num_outputs=dataset.num_outputs, **size).double()
+
+
+def test_gradient_products_against_autograd():
+    dataset = bradley_terry(generator=generator(), num_examples=8, **SMALL)
+    policy, reference = gpt_policy(dataset, 1), gpt_policy(dataset, 2)
+    task = Preference(dataset, CPU, reference=reference, gradient_pairs=3)
+    x, targets, mask = dataset.train.inputs, dataset.train.labels["targets"], dataset.train.labels["mask"]
+    with torch.no_grad():  # as in an evaluation
+        found = task.gradient_products(dict(policy.named_parameters()), x, targets, mask)
+    assert found.shape == (8, 3) and found[3:].isnan().all()
+    for i in range(3):
+        g, h = (log_p_gradient(policy, x[i, side], targets[i, side], mask[i, side]) for side in (0, 1))
+        assert found[i].tolist() == pytest.approx([(g @ g).item(), (g @ h).item(), (h @ h).item()], rel=1e-5)
+    assert task.gradient_products(dict(policy.named_parameters()), x[:0], targets[:0], mask[:0]).shape == (0, 3)
+
+
+def log_p_gradient(policy, x, targets, mask):
+    log_p = policy(x[None])[0].log_softmax(-1)[torch.arange(len(targets)), targets]
+    grads = torch.autograd.grad(log_p[mask].sum(), list(policy.parameters()))
+    return torch.cat([grad.flatten() for grad in grads])
+
+
+def test_gradient_products_predict_a_small_step():
+    """A step on dpo of one pair moves log pi(w) by eta d (|g|^2 - <g, h>), log pi(l) by eta d (<g, h> - |h|^2)."""
+    dataset = bradley_terry(generator=generator(), num_examples=24, num_symbols=3, completion_length=4)
+    signs = set()
+    for i in range(24):
+        policy, reference = gpt_policy(dataset, 3), gpt_policy(dataset, 3)
+        task = Preference(dataset, CPU, reference=reference, gradient_pairs=1)
+        one = {"x": dataset.train.inputs[i : i + 1]}
+        one |= {name: values[i : i + 1] for name, values in dataset.train.labels.items()}
+        gg, gh, hh = task.gradient_products(
+            dict(policy.named_parameters()), *(one[k] for k in ("x", "targets", "mask"))
+        )[0].tolist()
+        objective = Objective(dpo, task, mean, batch=tuple(one))
+        before = [log_p(policy, *pair) for pair in sides(one)]
+        objective(Network.of(policy), one, {}, {}).loss.backward()
+        eta, d = 1e-4, 0.1 * 0.5  # beta times sigmoid(0)
+        with torch.no_grad():
+            for p in policy.parameters():
+                p -= eta * p.grad
+        after = [log_p(policy, *pair) for pair in sides(one)]
+        up, down = (b - a for a, b in zip(before, after, strict=True))
+        assert up == pytest.approx(eta * d * (gg - gh), rel=0.02, abs=1e-9)
+        assert down == pytest.approx(eta * d * (gh - hh), rel=0.02, abs=1e-9)
+        entangled = gradient_metrics(torch.tensor([[gg, gh, hh]]))["entangled"].item()
+        if (gg, gh) != (gh, hh):  # two different completions
+            assert entangled == float((up > 0) == (down > 0))
+            signs.add(entangled)
+    assert signs == {0.0, 1.0}  # both kinds occur
+
+
+def sides(one):
+    """(prompt, completion) of the chosen and of the rejected one; prompts have one symbol."""
+    rows = torch.cat([one["x"][0], one["targets"][0, :, -1:]], -1).tolist()
+    return [(row[:1], row[1:]) for row in rows]
+
+
+def test_what_it_begins_with():
+    dataset = bradley_terry(generator=generator(), **SMALL)
+    reference = table(dataset, 2)
+    task = Preference(dataset, CPU, reference=reference)
+    found = task.test_metrics({"test": {"ref_chosen_logps": torch.tensor([-1.0, -2.0]),
+                                        "ref_rejected_logps": torch.tensor([-2.0, -1.5])}})  # fmt: skip
+    assert found["start_likelihood_accuracy"].item() == 0.5 and found["start_chosen_logp"].item() == -1.5
+    assert found["start_win_rate"].item() == pytest.approx(0.5)
+    rewards = sum(
+        math.exp(log_p(reference, prompt, y)) * dataset.truth.rewards[p, i].item() / 3
+        for p, prompt in enumerate(dataset.truth.prompts.tolist())
+        for i, y in enumerate(dataset.truth.completions.tolist())
+    )
+    assert found["start_reward"].item() == pytest.approx(rewards)
+    assert "start_margin" not in found  # that of a policy with itself
+
+
 def test_unpaired_data_need_a_loss_for_single_completions():
     dataset = bradley_terry(generator=generator(), **SMALL)
     task = Preference(dataset, CPU, reference=table(dataset))
@@ -165,12 +265,16 @@ def test_starts_from_its_reference(tmp_path):  # a step that changes nothing: no
     best = run(tmp_path, loss="dpo", budget__steps=1, optimizer__lr=1e-12)["best"]
     assert best["test/kl"] == pytest.approx(0, abs=1e-6) and best["test/win_rate"] == pytest.approx(0.5, abs=1e-4)
     assert best["test/margin"] == pytest.approx(0, abs=1e-4) and best["test/reward_gain"] == pytest.approx(0, abs=1e-4)
+    for name in ("reward", "win_rate", "chosen_logp", "likelihood_accuracy", "target_kl", "completion_entropy"):
+        assert best[f"test/start_{name}"] == pytest.approx(best[f"test/{name}"], rel=1e-3), name
 
 
 def test_learns(tmp_path):
     best = run(tmp_path, loss="dpo", budget__epochs=2, optimizer__lr=0.003)["best"]
     assert best["test/accuracy"] > 0.65 and best["test/win_rate"] > 0.7 and best["test/reward_gain"] > 0.5
     assert best["test/kl"] > 0.05 and best["test/frontier_gap"] > 0
+    assert best["test/start_win_rate"] == pytest.approx(0.5) and best["test/start_reward"] < best["test/reward"]
+    assert best["test/target_kl"] < best["test/start_target_kl"]
 
 
 def test_many_at_once(tmp_path):  # a stack of two losses is what they are alone, metrics of another pass included
@@ -184,6 +288,6 @@ def test_many_at_once(tmp_path):  # a stack of two losses is what they are alone
     assert not ended.value.code
     together = {r["choices"]["loss"]: r["best"] for r in records(tmp_path / "stacked")}
     for loss, best in alone.items():
-        for metric in ("test/kl", "test/reward", "test/margin"):
+        for metric in ("test/kl", "test/reward", "test/margin", "test/gradient_cosine", "test/start_reward"):
             assert together[loss][metric] == pytest.approx(best[metric], rel=1e-3), (loss, metric)
     assert alone["dpo"]["test/kl"] != pytest.approx(alone["kto"]["test/kl"], rel=1e-2)
