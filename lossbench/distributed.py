@@ -145,6 +145,11 @@ class Ranks:
                 f"aggregation={parts['aggregation'].name} does not go with several processes, each of which sees the "
                 "gradients of its own examples. Use one process, or aggregation=null."
             )
+        if parts["objective"].collected:
+            raise UsageError(
+                f"task={config['choices']['task']} does not go with several processes: it samples from the model what "
+                "the steps are made on. Use one process."
+            )
         if size % (self.size * accumulation):
             raise UsageError(
                 f"batch_size={size} is the whole batch, and {self.size} processes with accumulation={accumulation} "

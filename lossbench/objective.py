@@ -18,6 +18,7 @@ from torch.func import functional_call
 
 from lossbench import contract
 from lossbench.errors import UsageError
+from lossbench.ops import masked_mean
 
 NETWORK = ("body", "head", "forward", "model_parameters")
 ENGINE = (*NETWORK, "progress", "params", "state")
@@ -77,11 +78,13 @@ class Network(NamedTuple):
         if dtype is None:
             return self
 
-        def within(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-            def cast(inputs: Tensor) -> Tensor:
+        def within(part: Callable) -> Callable:
+            def cast(*inputs: Any) -> Tensor:
                 with torch.autocast(device_type, dtype=dtype):
-                    return part(inputs)
+                    return part(*inputs)
 
+            if hasattr(part, "cache"):
+                cast.cache = part.cache  # type: ignore[attr-defined]  # a language model can still be read on from
             return cast
 
         return Network(within(self.body), within(self.head), within(self.forward), self.model_parameters)
@@ -137,6 +140,15 @@ def sibling(function: Callable, name: str) -> Callable | None:
     return getattr(sys.modules[unwrap(function).__module__], name, None)
 
 
+def _diagnostics_of(loss: Callable) -> Callable | None:
+    """``diagnostics`` of the loss's module, with those of the loss's hyper-parameters that it has too."""
+    found = sibling(loss, "diagnostics")
+    if found is None or not isinstance(loss, partial):
+        return found
+    own = contract.signature(found)
+    return partial(found, **{key: value for key, value in loss.keywords.items() if key in own})
+
+
 def provided(task: Any) -> dict[str, Callable]:
     """The tensors that a task (class or object) provides: its public methods by name."""
     return {
@@ -185,8 +197,11 @@ class Objective:
     """The pure objective of a run.
 
     loss, reduction, regularizers, reweightings   functions with their hyper-parameters bound (functools.partial)
-    task    an object whose public methods provide tensors; see lossbench/tasks/
+    task    an object whose public methods provide tensors; see lossbench/tasks/. Those that it names in ``collected``
+            are made once for a batch of the data, before the steps on it: with the weights of that moment, in
+            evaluation mode, without gradient. Their first axis is that of the batch
     batch   the names that a batch of this data set has
+    instead {name: function} of tensors that are made by these instead of by the task's methods
     Raises UsageError where a named tensor cannot be provided.
     """
 
@@ -198,8 +213,10 @@ class Objective:
         regularizers: Sequence[Callable] = (),
         batch: Sequence[str] | None = None,
         reweightings: Sequence[Callable] = (),
+        instead: Mapping[str, Callable] | None = None,
     ):
         self.task = task
+        self.methods = {**provided(task), **(instead or {})}
         self.reduction = reduction
         self.batch_names = tuple(task.batch if batch is None else batch)
         self.functions = [loss, *regularizers, *reweightings]
@@ -213,12 +230,24 @@ class Objective:
             if reason := unsuited(function, task):
                 kind = snake_case(type(task).__name__)
                 raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose another one.")
+        for name, function in (instead or {}).items():
+            if name not in provided(task):
+                raise UsageError(self._explain(name_of(function), name))
+            for word in missing(function, task, self.batch_names):
+                raise UsageError(self._explain(name_of(function), word))
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
         self.has_state = any("state" in names for names in self.wanted)
         everything = [name for names in self.wanted for name in names if name != "losses"]
         everything += ["mask"] if self.masked else []
-        self.plan, self.draws, self.depends = self._resolve(everything, self.batch_names)
-        inputs = [*self.wanted, *(step.inputs for step in self.plan)]
+        collected = tuple(getattr(task, "collected", ()))
+        self.plan, self.draws, self.depends = self._resolve(everything, (*self.batch_names, *collected))
+        self.diagnostics = _diagnostics_of(loss)
+        asked = contract.tensor_names(unwrap(self.diagnostics)) if self.diagnostics else ()
+        self.diagnosis, _, _ = self._resolve(asked, (*self.batch_names, *collected))
+        inputs = [*self.wanted, asked, *(step.inputs for step in (*self.plan, *self.draws, *self.diagnosis))]
+        used = {name for names in inputs for name in names}
+        self.collected = [name for name in collected if name in used]
+        self.collection, self.collection_draws, _ = self._resolve(self.collected, self.batch_names)
         self.needs_progress = any("progress" in names for names in inputs)
 
     def _resolve(
@@ -226,7 +255,7 @@ class Objective:
     ) -> tuple[list[Step], list[Step], dict[str, set[str]]]:
         """What to compute, in order, so that the named tensors are there: (pure methods, random draws outside the
         objective, and for each computed tensor all that it depends on)."""
-        methods = provided(self.task)
+        methods = self.methods
         pure: list[Step] = []
         draws: list[Step] = []
         depends: dict[str, set[str]] = {}
@@ -236,7 +265,7 @@ class Objective:
                 return
             if name not in methods:
                 raise UsageError(self._explain(snake_case(type(self.task).__name__), name))
-            arguments = contract.tensor_names(methods[name])
+            arguments = contract.tensor_names(unwrap(methods[name]))
             inputs = tuple(argument for argument in arguments if argument != "generator")
             for argument in inputs:
                 visit(argument)
@@ -250,12 +279,12 @@ class Objective:
     def observable(self, batch_names: Sequence[str]) -> list[str]:
         """Which of the tensors that the task's metrics name can be had from a batch with these names; those that the
         metrics can do without (parameters with a default) only where the batch leads to them."""
-        methods = provided(self.task)
 
         def there(name: str) -> bool:
             if name in batch_names or name in NETWORK:
                 return True
-            return name in methods and all(there(argument) for argument in contract.tensor_names(methods[name]))
+            method = self.methods.get(name)
+            return method is not None and all(there(argument) for argument in contract.tensor_names(unwrap(method)))
 
         return [name for name in contract.tensor_names(self.task.metrics) if there(name)]
 
@@ -301,6 +330,33 @@ class Objective:
                     asked = {key: available[key] for key in contract.signature(make) if key in available}
                     made[name] = {key: value.to(facts.device) for key, value in make(**asked).items()}
         return params, state
+
+    @torch.no_grad()
+    def collect(
+        self, network: Network, batch: Mapping[str, Any], generators: Mapping[str, Generator]
+    ) -> dict[str, Any]:
+        """The batch with what the task collects before the steps on it, as far as these need it."""
+        values = {**batch, **network._asdict()}
+        for name, method, inputs in self.collection_draws:
+            values[name] = method(*[values[i] for i in inputs], generators[name])
+        for name, method, inputs in self.collection:
+            values[name] = method(*[values[i] for i in inputs])
+        return {**batch, **{name: values[name] for name in self.collected}}
+
+    @torch.no_grad()
+    def diagnose(self, network: Network, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """{name: []} what the loss's module says of a batch beside the loss: means over what counts."""
+        if self.diagnostics is None:
+            return {}
+        values = {**batch, **network._asdict()}
+        for name, method, inputs in self.diagnosis:
+            values[name] = method(*[values[i] for i in inputs])
+        found = self.diagnostics(*[upcast(values[word]) for word in contract.tensor_names(unwrap(self.diagnostics))])
+        mask = values.get("mask")
+        return {
+            name: masked_mean(value, mask if mask is not None and mask.shape == value.shape else None)
+            for name, value in found.items()
+        }
 
     def draw(self, batch: dict[str, Any], generators: Mapping[str, Generator]) -> dict[str, Any]:
         """The batch with the random tensors that the loss names, each from the stream of its own name."""

@@ -35,12 +35,13 @@ from lossbench.source import Source
 from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
 
 GROUPS = ("task", "dataset", "model", "head", "loss", "reduction", "optimizer", "schedule", "precision", "aggregation",
-          "paper")  # fmt: skip
+          "advantage", "recipe", "paper")  # fmt: skip
 LIST_GROUPS = ("variant", "augmentation", "regularizer", "reweighting")
 # What the hash leaves out: it cannot change a result.
-NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "data", "search", "retry", "fail_fast", "time_limit",
-                "profile", "continue_from", "shard")  # fmt: skip
-WHERE_CHOSEN = ("aggregation", "aggregation_of")  # in the hash where there is an aggregation
+NOT_IDENTITY = ("outputs", "logger", "checkpoint", "paper", "recipe", "data", "search", "retry", "fail_fast",
+                "time_limit", "profile", "continue_from", "shard")  # fmt: skip
+WHERE_CHOSEN = {"aggregation": ("aggregation", "aggregation_of"), "advantage": ("advantage",)}  # otherwise not hashed
+ADVANTAGES = "completion_advantages"  # the tensor that advantage=... makes in the place of the task
 PATHS = ("root", "cache")
 WEIGHTS = "weights.pt"
 YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's where there is one: five times as fast
@@ -194,10 +195,10 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
         )
     for group in wanted:
         _check_bind(json.dumps(config[group]), group)
-    if config.get("head"):
-        _check_bind(json.dumps(config["head"]), "head")
+    for group in ("head", "aggregation", "advantage"):
+        if config.get(group):
+            _check_bind(json.dumps(config[group]), group)
     if config.get("aggregation"):
-        _check_bind(json.dumps(config["aggregation"]), "aggregation")
         check_aggregation(config)
     for group in LIST_GROUPS:
         for name, entry in (config.get(group) or {}).items():
@@ -265,7 +266,7 @@ def _hash(config: Mapping[str, Any]) -> str:
             return [identity(entry) for entry in value]
         return int(value) if isinstance(value, float) and value.is_integer() else value  # lr=1 is lr=1.0
 
-    left_out = NOT_IDENTITY if config.get("aggregation") else (*NOT_IDENTITY, *WHERE_CHOSEN)
+    left_out = {*NOT_IDENTITY, *(key for group, keys in WHERE_CHOSEN.items() if not config.get(group) for key in keys)}
     kept = {key: identity(value) for key, value in config.items() if key not in left_out}
     kept["device"] = config["device"].partition(":")[0]  # cuda:1 is as good as cuda:0
     kept["choices"] = {key: value for key, value in config["choices"].items() if key not in left_out}
@@ -484,10 +485,10 @@ def train_prerequisites(prepared: Prepared, watcher: Watcher, stop: Callable[[],
     Raises RunError where one of them has no model to give; Interrupted when ``stop`` came true.
     """
     for before in prepared.prerequisites:
+        if not before.finished:
+            watcher.warn(f"{before.name} is trained first: its model is needed")
         while True:
             try:
-                if not before.finished:
-                    watcher.warn(f"{before.name} is trained first: its model is needed")
                 record = execute(before, Silent(), stop)
                 break
             except Busy:  # runs of one sweep may need the same one
@@ -744,6 +745,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     seed = config["seed"]
     dataset = load_dataset(config)
     make_task = bind(config["task"], "task")
+    steps_on_a_batch = {name: config["task"].get(name, 1) for name in ("parts", "passes")}
     source = Source(
         dataset,
         batch_size=config["batch_size"],
@@ -754,6 +756,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         two_views="second_x" in unwrap(make_task).batch,  # type: ignore[attr-defined]
         workers=config["data"]["workers"],
         resident=config["data"]["resident"],
+        **steps_on_a_batch,
     )
     model_shapes = shapes(config, dataset)
     model = build_model(config, *model_shapes)
@@ -780,7 +783,8 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         for group in ("regularizer", "reweighting")
     )
     loss, reduction = function("loss", config["loss"]), bind(config["reduction"], "reduction")
-    objective = Objective(loss, task, reduction, regularizers, source.names(), reweightings)
+    instead = {ADVANTAGES: function("advantage", config["advantage"])} if config.get("advantage") else None
+    objective = Objective(loss, task, reduction, regularizers, source.names(), reweightings, instead)
     sizes = config["batch_size"], config["accumulation"], dataset.num_outputs
     if config["accumulation"] > 1 and (culprit := adds_over_micro_batches(objective, *sizes)):
         raise UsageError(
@@ -794,7 +798,10 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     leaves = iter(loss_parameters)
     params = {name: {key: next(leaves) for key in tensors_} for name, tensors_ in params.items()}
     optimizer = build_optimizer(config, model, loss_parameters, device)
-    generators = {step.name: seeds.generator(seed, f"draw/{step.name}", device) for step in objective.draws}
+    generators = {
+        step.name: seeds.generator(seed, f"draw/{step.name}", device)
+        for step in (*objective.collection_draws, *objective.draws)
+    }
     aggregation = None
     if config.get("aggregation"):
         aggregation = Aggregation(bind(config["aggregation"], "aggregation"), config["aggregation_of"])

@@ -31,6 +31,8 @@ class Source:
     two_views       training batches also have second_x: the inputs under other draws of the augmentations
     workers         processes that read inputs which do not fit in memory
     resident        True, False, or None: keep the data on the device where they fill at most half of what is free
+    parts, passes   a batch that is read serves parts * passes optimizer steps: it has the examples of ``parts`` of
+                    them, and they go over it ``passes`` times
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class Source:
         two_views: bool = False,
         workers: int = 0,
         resident: bool | None = None,
+        parts: int = 1,
+        passes: int = 1,
     ):
-        if batch_size > len(dataset.train):
+        if batch_size * parts > len(dataset.train):
+            together = f" times task.parts={parts}" if parts > 1 else ""
             raise UsageError(
-                f"batch_size={batch_size} is larger than the training set of {len(dataset.train)} examples. "
-                f"Choose batch_size <= {len(dataset.train)}."
+                f"batch_size={batch_size}{together} is larger than the training set of {len(dataset.train)} examples. "
+                f"Choose batch_size <= {len(dataset.train) // parts}."
             )
         self.device, self.seed = device, seed
         self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size
@@ -63,7 +68,9 @@ class Source:
             )
         streams = [*self.augmentations, *(f"{name}/second" for name in self.augmentations if two_views)]
         self.generators = {name: seeds.generator(seed, f"augmentation/{name}", device) for name in streams}
-        self.steps_per_epoch = len(dataset.train) // batch_size
+        self.parts, self.passes, self.read_size = parts, passes, batch_size * parts
+        self.batches_per_epoch = len(dataset.train) // self.read_size
+        self.steps_per_epoch = self.batches_per_epoch * parts * passes
         self.mean, self.std = (_per_channel(t, dataset.input_shape, device) for t in (dataset.mean, dataset.std))
         self.splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test, **dataset.extra}
         if resident and not all(isinstance(split.inputs, Tensor) for split in self.splits.values()):
@@ -118,9 +125,9 @@ class Source:
         return batch if batch["x"].dtype != torch.uint8 else {**batch, "x": self._standardise(batch["x"])}
 
     def order(self, epoch: int) -> Tensor:
-        """The training examples in the order of this epoch, [steps_per_epoch * batch_size]."""
+        """The training examples in the order of this epoch, those of its whole batches."""
         generator = seeds.generator(self.seed, f"order/{epoch}")
-        return torch.randperm(len(self.splits["train"]), generator=generator)[: self.steps_per_epoch * self.batch_size]
+        return torch.randperm(len(self.splits["train"]), generator=generator)[: self.batches_per_epoch * self.read_size]
 
     def examples(self, indices: Tensor) -> Batch:
         """The training examples of these indices [*] as a batch [*, ...], not augmented. Of resident data only."""
@@ -129,9 +136,17 @@ class Source:
         return self._ready(data)
 
     def training(self, start: int = 0) -> Iterator[Batch]:
-        """Batches without end, from step ``start`` on; incomplete last batches of an epoch are dropped."""
+        """Batches without end, from number ``start`` on; incomplete last batches of an epoch are dropped."""
         for batch in self._resident_training(start) if self.resident else self._loaded_training(start):
             yield self.augmented(batch)
+
+    def rows(self, number: int, update: int) -> Tensor | None:
+        """Which examples of batch ``number`` are those of its optimizer step ``update``; None: all, in their order."""
+        if self.parts == 1:
+            return None
+        turn, part = divmod(update, self.parts)
+        generator = seeds.generator(self.seed, f"parts/{number}/{turn}")
+        return torch.randperm(self.read_size, generator=generator).chunk(self.parts)[part].to(self.device)
 
     def augmented(self, batch: Batch) -> Batch:
         """A training batch as the loss sees it."""
@@ -151,23 +166,23 @@ class Source:
     def _resident_training(self, start: int) -> Iterator[Batch]:
         data = self._keep("train")
         whole_epochs = sum(t.nbytes for t in data.values()) <= GATHER_WHOLE_EPOCHS_BELOW
-        epoch, skip = divmod(start, self.steps_per_epoch)
+        epoch, skip = divmod(start, self.batches_per_epoch)
         while True:
             order = self.order(epoch).to(self.device)
             if whole_epochs:
-                parts = [t.index_select(0, order).split(self.batch_size) for t in data.values()]
+                parts = [t.index_select(0, order).split(self.read_size) for t in data.values()]
                 for tensors in list(zip(*parts, strict=True))[skip:]:
                     yield self._ready(dict(zip(data, tensors, strict=True)))
             else:
-                for indices in order.split(self.batch_size)[skip:]:
+                for indices in order.split(self.read_size)[skip:]:
                     yield self._ready({name: t.index_select(0, indices) for name, t in data.items()})
             epoch, skip = epoch + 1, 0
 
     def _loaded_training(self, start: int) -> Iterator[Batch]:
         def batches() -> Iterator[list[int]]:
-            epoch, skip = divmod(start, self.steps_per_epoch)
+            epoch, skip = divmod(start, self.batches_per_epoch)
             while True:
-                for indices in self.order(epoch).split(self.batch_size)[skip:]:
+                for indices in self.order(epoch).split(self.read_size)[skip:]:
                     yield indices.chunk(self.readers)[self.reader].tolist()
                 epoch, skip = epoch + 1, 0
 

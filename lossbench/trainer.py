@@ -172,6 +172,7 @@ class Trainer:
         self.average = [t.clone() for t in self._weights()] if settings.ema is not None else None
         self.meter = Meter(self.device, supports_skip=self._supports_skip())
         self.step = 0
+        self.kept_batch: dict[str, Any] | None = None  # that further steps are to be made on
         self.seconds = 0.0  # spent in training, over all resumptions
         self.resumed = 0
         self.best: dict[str, float] = {}
@@ -297,6 +298,28 @@ class Trainer:
         if self.average is not None:
             torch._foreach_lerp_(self.average, self._weights(), 1 - (self.settings.ema or 0.0))
 
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        """The batch of each step from ``step`` on. A batch of the data may serve several; what the task collects
+        belongs to it, and is made with the weights that it finds."""
+        source = self.source
+        each = source.parts * source.passes
+        number, done = divmod(self.step, each)
+        for batch in source.training(number):
+            if self.kept_batch is None:
+                self.kept_batch = self._collect(batch)
+            for update in range(done, each):
+                rows = source.rows(number, update)
+                yield dict(self.kept_batch) if rows is None else _rows(self.kept_batch, rows)
+            self.kept_batch, number, done = None, number + 1, 0
+
+    def _collect(self, batch: dict[str, Any]) -> dict[str, Any]:
+        if not self.objective.collected:
+            return batch
+        self.model.eval()
+        collected = self.objective.collect(self.network, batch, self.generators)
+        self.model.train()
+        return collected
+
     def _closure_step(self, batch: dict[str, Tensor], total_steps: int) -> None:
         calls = 0
         before = [p.detach().clone() for p in self.parameters]
@@ -372,11 +395,13 @@ class Trainer:
         settings = self.settings
         saved = time.perf_counter()
         self.model.train()
-        for batch in self.source.training(self.step):
+        batches = self._batches()
+        while True:
             elapsed = self._elapsed()
             if self.step >= settings.steps if settings.steps is not None else elapsed >= (settings.seconds or 0):
                 break
             total = self._total_steps(elapsed)
+            batch = next(batches)
             self._train_step(batch, total)
             self.step += 1
             if not self.on_cpu and self.step % CHECK_EVERY == 0:
@@ -384,7 +409,7 @@ class Trainer:
             if self.step % settings.evaluate_every == 0 or self.step == settings.steps:
                 now = time.perf_counter()
                 self.seconds = now - self.started
-                self._evaluate_validation()
+                self._evaluate_validation(self.objective.diagnose(self.network, batch))
                 self.started += time.perf_counter() - now  # evaluation is not training time
             if self.step in settings.keep:
                 self.keep_checkpoint()
@@ -437,7 +462,8 @@ class Trainer:
         self.model.train()
         return collected.finish()
 
-    def _evaluate_validation(self) -> None:
+    def _evaluate_validation(self, diagnostics: Mapping[str, Tensor] | None = None) -> None:
+        """diagnostics   of the batch of the last step, where the loss has any"""
         self.meter.check(self.step)
         row: dict[str, Any] = {
             "step": self.step,
@@ -446,6 +472,7 @@ class Trainer:
             "seconds": round(self.seconds, 4),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **self.meter.means(),
+            **{f"train/{name}": value for name, value in to_floats(diagnostics or {}).items()},
         }
         with self._averaged():
             row |= self.measure("validation")
@@ -496,6 +523,7 @@ class Trainer:
             "last_row": self.last_row,
             "meter": self.meter.state_dict(),
             "source": self.source.state_dict(),
+            "batch": self.kept_batch if self.step % (self.source.parts * self.source.passes) else None,
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
             "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -519,6 +547,7 @@ class Trainer:
         self.last_row = payload["last_row"]
         self.meter.load_state_dict(payload["meter"], self.step)
         self.source.load_state_dict(payload["source"])
+        self.kept_batch = payload.get("batch")
         for name, generator in self.generators.items():
             generator.set_state(payload["generators"][name].cpu())
         torch.set_rng_state(payload["rng"].cpu())
@@ -602,6 +631,13 @@ class Meter:
         self.sums, self.count = dict(state["sums"]), state["count"]
         if self.good_steps is not None:
             self.good_steps += step
+
+
+def _rows(value: Any, rows: Tensor) -> Any:
+    """These rows of every tensor of a batch, nested ones too."""
+    if isinstance(value, dict):
+        return {key: _rows(entry, rows) for key, entry in value.items()}
+    return value.index_select(0, rows)
 
 
 def _split(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:

@@ -7,7 +7,7 @@ is an error before step 0. To add a word, add a function.
 
 Axes: B examples, T tokens, C classes (or labels), D features, X input values, N training examples, P outputs of a
 regression, G groups, A attributes, M members of a bag, S random draws, J other deciders, K classes of an older model,
-R ranked completions of a prompt, Q tasks at once, V trade-offs between them.
+R completions of a prompt, Q tasks at once, V trade-offs between them.
 ``*b`` stands for the leading axes: [B] or [B, T].
 """
 
@@ -508,6 +508,41 @@ def spread_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
     return _normal((sizes.B, sizes.C), generator)
 
 
+# --- unlearning: a forget set and a retain set of training examples ---------------------------------------------------
+
+
+def forgotten(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B"]:
+    """Whether each example is of the forget set, which a trained model is to unlearn; the others are to be kept."""
+    return torch.randperm(sizes.B, generator=generator) % 3 == 0
+
+
+def forget_weights(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """N / |forget set| for its members, 0 for others: over all N training examples, the mean of weight times value is
+    the mean of the values over the forget set."""
+    return 3.0 * (torch.randperm(sizes.B, generator=generator) % 3 == 0).double()
+
+
+def retain_weights(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """N / |retain set| for its members, 0 for others."""
+    return 1.5 * (torch.randperm(sizes.B, generator=generator) % 3 != 0).double()
+
+
+def base_divergence(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
+    """KL(base || model), where the base model is what training started from: of the class, or the sum over the tokens
+    of a completion, each after those that the data have before it. In nats, >= 0, with gradient."""
+    return _normal((sizes.B,), generator).abs()
+
+
+def retrained_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B M C"]:
+    """Logits of M models that were trained without the forget set from the beginning; no gradient."""
+    return _normal((sizes.B, sizes.M, sizes.C), generator)
+
+
+def attributed_logits(sizes: Sizes, generator: Generator) -> Float[Tensor, "B C"]:
+    """Logits that data attribution predicts of a model trained without the forget set; no gradient."""
+    return _normal((sizes.B, sizes.C), generator)
+
+
 # --- several answers to the same source ----------------------------------------------------------------------------
 
 
@@ -805,6 +840,71 @@ def old_chosen_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
 def old_rejected_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]:
     """``rejected_logps`` of the policy before the steps on this batch; no gradient."""
     return -2 * _normal((sizes.B,), generator).abs()
+
+
+# --- reinforcement: completions that the policy has sampled, and what a verifier says of them ------------------------
+# The R completions of a prompt stand together: [B, R] is of prompts and completions, [B, T] of all completions and
+# their tokens, and there B is R times the prompts. "old" is the policy that has sampled them, "ref" the reference.
+
+
+def rewards(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """What the verifier says of each sampled completion of a prompt, in [0, 1]; 1 is solved. No gradient."""
+    return (torch.rand((sizes.B, sizes.R), generator=generator, dtype=torch.float64) < 0.4).double()
+
+
+def ref_rewards(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """What the verifier says of as many completions of each prompt that the reference has sampled."""
+    return (torch.rand((sizes.B, sizes.R), generator=generator, dtype=torch.float64) < 0.4).double()
+
+
+def completion_lengths(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """Tokens of each sampled completion, its end included, >= 1."""
+    return torch.randint(1, sizes.T + 1, (sizes.B, sizes.R), generator=generator).double()
+
+
+def completion_entropies(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """Mean entropy of the sampling policy over the tokens of each completion, in nats, >= 0; no gradient."""
+    return _normal((sizes.B, sizes.R), generator).abs()
+
+
+def completion_advantages(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """How much better each sampled completion is than could be expected of its prompt: advantage=... makes it."""
+    return _normal((sizes.B, sizes.R), generator)
+
+
+def completion_tokens(sizes: Sizes, generator: Generator) -> Int[Tensor, "B R T"]:
+    """The tokens of each sampled completion from its first one on, and the end token in every place behind it."""
+    return torch.randint(sizes.C, (sizes.B, sizes.R, sizes.T), generator=generator)
+
+
+def advantages(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``completion_advantages`` at each token; no gradient."""
+    return _normal((sizes.B, 1), generator).expand(-1, sizes.T).clone()
+
+
+def token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """Log-probability of each token of a sampled completion under the policy, <= 0; 0 where ``mask`` is false."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def old_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``token_logps`` of the policy that has sampled the completions; no gradient."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def ref_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``token_logps`` of the frozen reference; no gradient."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
+def token_entropies(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """Entropy of the policy over the next token at each place of a sampled completion, in nats, >= 0."""
+    return _normal((sizes.B, sizes.T), generator).abs()
+
+
+def old_token_entropies(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``token_entropies`` of the policy that has sampled the completions; no gradient."""
+    return _normal((sizes.B, sizes.T), generator).abs()
 
 
 # --- what the engine gives ---------------------------------------------------------------------------------------

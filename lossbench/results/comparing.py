@@ -35,7 +35,8 @@ Record = Mapping[str, Any]
 IGNORED = ("seed", "outputs", "logger", "checkpoint", "paper", "search", "retry", "fail_fast", "time_limit", "choices",
            "device", "threads", "dataset", "data")  # fmt: skip
 TUNABLE = ("optimizer", "schedule", "loss", "regularizer", "reweighting", "reduction", "augmentation", "clip_norm",
-           "ema", "weight_decay_on_all", "precision", "head", "aggregation", "aggregation_of")  # fmt: skip
+           "ema", "weight_decay_on_all", "precision", "head", "aggregation", "aggregation_of",
+           "advantage")  # fmt: skip
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,3 +25,46 @@ def continued(body: Any, logits: Callable[[Tensor], Tensor], tokens: Tensor, uni
         unread = drawn.clamp(max=p.shape[-1] - 1)
         tokens = torch.cat([tokens, unread], 1)
     return tokens
+
+
+@torch.no_grad()
+def completed(
+    body: Any,
+    logits: Callable[[Tensor], Tensor],
+    prompts: Tensor,
+    lengths: Tensor,
+    uniforms: Tensor,
+    *,
+    end: int,
+    most: int,
+) -> Tensor:
+    """Prompts of different lengths with the model's completions behind them, [N, L]; from the end of a completion on,
+    the end token. A function of the numbers uniforms [N, L] from U(0, 1), as ``continued`` is.
+
+    Nothing is padded in front of a prompt: all are read from their first token, and where one goes on while others are
+    being completed, its own tokens take the place of what was drawn.
+
+    body      of the model, as in ``continued``
+    prompts   [N, P]        lengths   [N] of each prompt, from 1 to P        L is at least P
+    most      tokens of a completion
+    """
+    count, width = uniforms.shape
+    tokens = torch.full((count, width), end, dtype=torch.long, device=prompts.device)
+    tokens[:, : prompts.shape[1]] = prompts
+    cache = body.cache() if hasattr(body, "cache") else None
+    first = int(lengths.min())
+    unread = tokens[:, :first]
+    ended = torch.zeros(count, dtype=torch.bool, device=prompts.device)
+    looks_free = prompts.device.type == "cpu"  # elsewhere a look at whether all have ended waits for the device
+    for place in range(first, width):
+        features = body(unread, cache) if cache is not None else body(tokens[:, :place])
+        p = logits(features[:, -1]).double().softmax(-1)
+        drawn = (p.cumsum(-1) < uniforms[:, place, None]).sum(-1).clamp(max=p.shape[-1] - 1)
+        drawn = torch.where(ended | (place >= lengths + most), end, drawn)
+        unread = torch.where(place < lengths, tokens[:, place], drawn).unsqueeze(1)
+        tokens[:, place] = unread.squeeze(1)
+        ended = ended | ((place >= lengths) & (tokens[:, place] == end))
+        if (looks_free or place % 16 == 0) and bool(ended.all()):
+            break
+    tokens[:, place + 1 :] = end
+    return tokens

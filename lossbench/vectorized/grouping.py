@@ -45,11 +45,19 @@ def why_alone(config: Mapping[str, Any]) -> str | None:
         return "channels_last=true"
     if config["model"].get("dropout"):
         return "model.dropout: its random stream is one for all"
+    if collects(config["task"]):
+        return f"task={config['choices']['task']}: what its steps are made on is sampled from the run's own model"
     if config["continue_from"] is not None or config["checkpoint"]["keep"]:
         return "continue_from, checkpoint.keep: its checkpoints are its own"
     if config["data"]["resident"] is False:
         return "data.resident=false"
     return None
+
+
+def collects(task: Mapping[str, Any]) -> bool:
+    from hydra.utils import get_object
+
+    return bool(getattr(get_object(task["_target_"]), "collected", ()))
 
 
 def together(config: Mapping[str, Any]) -> str:
