@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.errors import RunError, UsageError, nearest
+from lossbench.frozen import replacing
 
 if TYPE_CHECKING:
     from lossbench.run import Prepared
@@ -94,6 +95,7 @@ def train(arguments: list[str]) -> int:
         if not any(argument.startswith("hydra/sweeper=") for argument in arguments):
             deferred.extend(filter(_can_wait, arguments))
             arguments = [argument for argument in arguments if not _can_wait(argument)]
+    arguments = replacing(arguments)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lossbench" if COMPLETION & set(arguments) else "lossbench train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us, and are worded here

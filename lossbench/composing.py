@@ -18,9 +18,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import contract, run
 from lossbench.errors import UsageError
+from lossbench.frozen import replacing
 from lossbench.run import Prepared, one_name
 
+# What a run that is needed before another has from it, where its overrides do not say otherwise
 INHERITED = ("seed", "data_seed", "device", "threads", "deterministic", "outputs", "data", "dataset", "variant")
+OF_THE_SAME_MODEL = ("model", "head")  # these too, where the task says so
 
 
 class Files:
@@ -61,7 +64,8 @@ class Composed:
     def of(files: Files, overrides: list[str]) -> "Composed":
         from hydra.types import RunMode
 
-        config = files.config_loader.load_configuration("train", overrides, run_mode=RunMode.RUN, from_shell=False)
+        given = replacing(overrides)
+        config = files.config_loader.load_configuration("train", given, run_mode=RunMode.RUN, from_shell=False)
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
         assert isinstance(choices, dict)
         with open_dict(config):
@@ -112,7 +116,8 @@ class Composed:
             config = OmegaConf.create(self.plain)
             try:
                 for key, value in setting.items():
-                    OmegaConf.update(config, key, value, merge=True)
+                    replaces = len(replacing([f"{key}={as_override(value)}"])) > 1
+                    OmegaConf.update(config, key, value, merge=not replaces)
             except OmegaConfBaseException as error:
                 raise UsageError(" ".join(str(error).split())) from None
             return resolve(config)
@@ -200,7 +205,9 @@ def trained_before(
     """What may stand in the place of the folder of a finished run: that run, to be made first.
 
     train         overrides of its own, such as {model: convnet, budget.epochs: 5} or ['model=convnet']; data set,
-                  variants, seed, device and threads are those of the run that needs it, where none says otherwise
+                  variants, seed, device and threads are those of the run that needs it, where none says otherwise;
+                  of a model that the task has in ``same_model``, such as one to start from, model and head too. An
+                  override of one key of a group, such as model.depth, is one of the group
     seed_offset   added to that seed: the members of an ensemble differ in it
     """
 
@@ -211,6 +218,7 @@ def prepare(
     """``run.prepare``, with the runs that the config wants to have trained before. Raises UsageError."""
     task = config.get("task")
     wanted = run.frozen_models(task) if isinstance(task, Mapping) and "_target_" in task else {}
+    alike = _same_model(task["_target_"]) if wanted else ()  # type: ignore[index]
     before: list[Prepared] = []
 
     def folder_of(key: str, entry: Any) -> Any:
@@ -219,7 +227,8 @@ def prepare(
         contract.check(trained_before, entry, f"task.{key}")
         if "train" not in entry:
             raise UsageError(f"task.{key}.train is missing: the overrides of the run to train, or give a folder.")
-        made = _prerequisite(entry, config, config_loader, f"task.{key}", here)
+        inherited = (*INHERITED, *OF_THE_SAME_MODEL) if key in alike else INHERITED
+        made = _prerequisite(entry, config, config_loader, f"task.{key}", here, inherited)
         before.append(made)
         return {**entry, "run": made.run, "folder": str(made.folder)}
 
@@ -233,13 +242,25 @@ def prepare(
     return dataclasses.replace(prepared, prerequisites=tuple(before)) if before else prepared
 
 
+def _same_model(target: str) -> tuple[str, ...]:
+    from hydra.utils import get_object
+
+    return getattr(get_object(target), "same_model", ())
+
+
 def _prerequisite(
-    entry: Mapping[str, Any], config: Mapping[str, Any], config_loader: Any, key: str, here: bool
+    entry: Mapping[str, Any],
+    config: Mapping[str, Any],
+    config_loader: Any,
+    key: str,
+    here: bool,
+    inherited: Sequence[str] = INHERITED,
 ) -> Prepared:
     train = entry["train"] if isinstance(entry["train"], list) else overrides(entry["train"])
     own = [override.lstrip("+~").partition("=")[0].partition(".")[0] for override in train]
-    inherited = [name for name in INHERITED if name not in own]
-    choices = [f"dataset={config['choices']['dataset']}"] if "dataset" in inherited else []
+    inherited = [name for name in inherited if name not in own]
+    groups = [name for name in ("dataset", *OF_THE_SAME_MODEL) if name in inherited]
+    choices = [f"{name}={config['choices'][name]}" for name in groups]
     try:
         composed = Composed.of(Files(config_loader), [*choices, *train])
         made = {**composed.resolved, **{name: config[name] for name in inherited if name in config}}

@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from lossbench import composing, hydra_configs, run
+from lossbench.frozen import replacing
 from lossbench.trainer import Trainer
 
 # What the tests rely on, so that better defaults do not break them; later overrides win.
@@ -19,7 +20,8 @@ STILL = {"report": lambda row: None, "progress": lambda step, total: None, "stop
 def prepared(outputs: Path, *overrides: str) -> run.Prepared:
     hydra_configs.register()
     with initialize(config_path=None, version_base="1.3"):
-        config = compose("train", [*FIXED, f"outputs='{outputs}'", *overrides], return_hydra_config=True)
+        given = [*FIXED, f"outputs='{outputs}'", *replacing(overrides)]
+        config = compose("train", given, return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
     choices = {
         key: run.one_name(value)

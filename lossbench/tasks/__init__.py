@@ -8,6 +8,8 @@ numbers that every run of the task reports, whatever loss trained it.
 ``batch``       names that every batch of the task has
 ``selection``   (metric, "higher" or "lower"): which validation metric chooses the reported model
 ``start``       may be absent: a frozen model whose weights the trained model begins with
+``same_model``  may be absent: keywords of frozen models that are to be of the run's own ``model`` and ``head``, such as
+                the one to start from: where they are trained first, they have these, unless told otherwise
 A keyword-only parameter of the constructor is a key of the task's config; one annotated ``nn.Module`` is given there as
 the folder of a finished run and arrives as that run's frozen model.
 """

@@ -29,6 +29,8 @@ Score = Literal["ratio", "likelihood", "base"]
 
 
 class FineTuning(LanguageModeling):
+    same_model = ("base",)
+
     def __init__(
         self,
         dataset: Dataset,

@@ -24,6 +24,7 @@ from lossbench.tasks.seq2seq import Seq2seq
 
 class Generation(Seq2seq):
     selection = ("output_overlap", "higher")
+    same_model: tuple[str, ...] = ("base",)
 
     def __init__(
         self,

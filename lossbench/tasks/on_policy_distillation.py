@@ -29,6 +29,7 @@ from lossbench.tasks.rollouts import continued
 
 class OnPolicyDistillation(LanguageDistillation):
     selection = ("teacher_reverse_divergence", "lower")
+    same_model = ("start",)
 
     def __init__(
         self,

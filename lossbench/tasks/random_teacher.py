@@ -33,6 +33,7 @@ PROBED = {"linear_probe_accuracy": "features", "teacher_probe_accuracy": "teache
 
 class RandomTeacher(Distillation):
     selection = ("teacher_divergence", "lower")
+    same_model = ("teacher", "other")
     test_splits = ("train",)
 
     def __init__(
