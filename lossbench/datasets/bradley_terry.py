@@ -42,6 +42,7 @@ def bradley_terry(
     completions: Annotated[int, Ge(2)] = 2,
     reward_scale: Annotated[float, Gt(0)] = 2.0,
     concentration: Annotated[float, Gt(0)] = 1.0,
+    memory: bool = True,
     preferences: Literal["drawn", "better"] = "drawn",
     off_policy: Annotated[float, Interval(ge=0, le=1)] = 0.0,
     num_samples: Annotated[int, Ge(2)] = 4000,
@@ -55,6 +56,7 @@ def bradley_terry(
     completions        of each training example: 2 are pairs, more are rankings
     reward_scale       standard deviation of the reward, in log-odds: larger is less noisy
     concentration      of the distribution of completions: small leaves most of them out
+    memory             False: neither reward nor distribution of a symbol depends on the symbol before it
     preferences        better: the completion of higher reward is always preferred
     off_policy         part of the completions that come from another chain than the samples do
     num_samples        completions without preferences, of which the reference policy learns: variant completions
@@ -67,11 +69,12 @@ def bradley_terry(
             "dataset.num_symbols, or a shorter dataset.completion_length."
         )
     prompts, ends = all_sequences(num_symbols, prompt_length), all_sequences(num_symbols, completion_length)
-    own, other = (_chain(num_symbols, concentration, prompts, ends, generator) for _ in range(2))
+    own, other = (_chain(num_symbols, concentration, memory, prompts, ends, generator) for _ in range(2))
     mixed = (1 - off_policy) * own + off_policy * other
     single = torch.randn(num_symbols, generator=generator, dtype=torch.float64)
     adjacent = torch.randn((num_symbols, num_symbols), generator=generator, dtype=torch.float64)
-    rewards = _standardised(_sums(single.expand(num_symbols, -1) + adjacent, prompts, ends), mixed, reward_scale)
+    table = single.expand(num_symbols, -1) + (adjacent if memory else 0)
+    rewards = _standardised(_sums(table, prompts, ends), mixed, reward_scale)
 
     def split(n: int, width: int) -> Split:
         asked = _balanced(n, len(prompts), generator)
@@ -101,13 +104,16 @@ def bradley_terry(
     )
 
 
-def _chain(num_symbols: int, concentration: float, prompts: Tensor, ends: Tensor, generator: Generator) -> Tensor:
+def _chain(
+    num_symbols: int, concentration: float, memory: bool, prompts: Tensor, ends: Tensor, generator: Generator
+) -> Tensor:
     """[P, Y] probability of each completion after each prompt, in a Markov chain whose table is drawn."""
     shape = (num_symbols, num_symbols)
     larger = torch._standard_gamma(torch.full(shape, concentration + 1, dtype=torch.float64), generator=generator)
     uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
     # Gamma(a) is Gamma(a + 1) U^(1 / a); in logarithms, because for a small a all of a row would underflow.
-    return _sums((larger.log() + uniform.log() / concentration).log_softmax(1), prompts, ends).exp()
+    log_p = (larger.log() + uniform.log() / concentration).log_softmax(1)
+    return _sums(log_p if memory else log_p[:1].expand(num_symbols, -1), prompts, ends).exp()
 
 
 def _sums(table: Tensor, prompts: Tensor, ends: Tensor) -> Tensor:

@@ -72,6 +72,24 @@ def all_sequences(num_symbols: int, length: int) -> Tensor:
     return torch.tensor(list(itertools.product(range(num_symbols), repeat=length))).reshape(-1, length)
 
 
+def indices_of(split: Split, truth: Truth) -> Tensor:
+    """[n, R] which of the truth's completions the split's are; they begin where the prompt ends."""
+    length = truth.completions.shape[1]
+    base = round(len(truth.completions) ** (1 / length))
+    return (split.labels["targets"][..., -length:].long() * base ** torch.arange(length - 1, -1, -1)).sum(-1)
+
+
+def split_of_indices(asked: Tensor, indices: Tensor, truth: Truth) -> Split:
+    """The split of the prompts ``asked`` [n] and of completions [n, R], both as places in the truth's lists."""
+    prompts = truth.prompts[asked].unsqueeze(1).expand(-1, indices.shape[1], -1)
+    rows = torch.cat([prompts, truth.completions[indices]], -1)
+    starts = torch.full(indices.shape, truth.prompts.shape[1])
+    margins = margins_of(truth.rewards[asked].gather(1, indices))
+    return split_of(
+        rows, starts, torch.full_like(starts, rows.shape[-1]), {"reward_margins": margins, "prompt_ids": asked}
+    )
+
+
 def margins_of(scores: Tensor) -> Tensor:
     """[n] the first score of each row [n, R] minus the last."""
     return (scores[:, 0] - scores[:, -1]).float()

@@ -129,6 +129,18 @@ def test_better_and_off_policy():
     assert (drawn.truth.log_p - other.truth.log_p).abs().max() > 0.5
 
 
+def test_without_memory():  # a completion's reward and log-probability are sums over its symbols, wherever they stand
+    truth = bradley_terry(generator=generator(), memory=False, **SMALL).truth
+    at = {tuple(y.tolist()): i for i, y in enumerate(truth.completions)}
+    for values in (truth.rewards, truth.log_p):
+        torch.testing.assert_close(values[0], values[5])  # the prompt says nothing
+        for y, i in at.items():
+            torch.testing.assert_close(values[0, i], values[0, at[tuple(sorted(y))]])  # nor does the order
+            mean = sum(values[0, at[s, s, s]] for s in y) / 3
+            torch.testing.assert_close(values[0, i], mean)
+    assert truth.rewards[0].std() > 0.5
+
+
 def test_the_generator_decides():
     first, again, other = (bradley_terry(generator=generator(seed)) for seed in (0, 0, 1))
     for one, two in zip(splits(first), splits(again), strict=True):
