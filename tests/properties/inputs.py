@@ -80,6 +80,9 @@ CONSTANT = BATCH | {
     "desirable",
     "prompt_ids",
     "preference_table",
+    "forget_weights",
+    "retain_weights",
+    "attributed_logits",
 }
 FROZEN = ("teacher_", "reference_", "ref_", "old_", "independent_", "frozen_")
 SIZES = Sizes()
