@@ -40,6 +40,7 @@ class Rlvr:
     batch: tuple[str, ...] = ("x", "prompt_lengths", "answers", "ids")
     selection = ("reward", "higher")
     tokens = True
+    same_model = ("reference",)
     collected = ("rollouts", "rewards", "ref_rewards", "rollout_logps", "rollout_entropies", "rollout_ref_logps")
 
     def __init__(
