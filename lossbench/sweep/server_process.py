@@ -14,6 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+# Of the GNU C library, for the server and its workers: what a step has freed is kept for the next one. By default large
+# tensors go back to the system and are taken anew, page by page, many times in every evaluation of a stack of runs.
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**28)}
+
 
 class ServerProcess:
     """The server's process, as its parent holds it."""
@@ -30,7 +34,7 @@ class ServerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.printed,
-                env={**os.environ, **single},
+                env={**MEMORY, **os.environ, **single},
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)

@@ -228,9 +228,8 @@ class Program:
             member.payload = checkpoint.read(folder / f"checkpoint-{self.step:09d}.pt", self.device)
         member.resumed = member.payload["resumed"] + 1
         records.Metrics(folder, keep_until_step=self.step or None)
-        checkpoint.write_atomically(
-            folder / "config.yaml", yaml.dump(prepared.config, Dumper=YAML, sort_keys=False).encode()
-        )
+        text = yaml.dump(prepared.config, Dumper=YAML, sort_keys=False)
+        checkpoint.write_atomically(folder / "config.yaml", text.encode(), durable=False)
         (folder / "record.json").unlink(missing_ok=True)  # of an earlier attempt that failed
 
     # --- the loop --------------------------------------------------------------------------------------------------

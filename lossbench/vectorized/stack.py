@@ -12,6 +12,7 @@ import copy
 import inspect
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -293,14 +294,16 @@ class Stack:
         own = dict(model.named_buffers())
         if extra := set(model.state_dict()) - set(self.trained) - set(own):
             raise ValueError(f"the model has the same tensor under two names: {', '.join(sorted(extra))}")
+        self.transposed = _linear_weights(model) if device.type == "cpu" else frozenset()
         self.parameters = {
-            name: _stacked([p["model"][name] for p in payloads], device).requires_grad_(needs)
+            name: self._parameter(name, [p["model"][name] for p in payloads]).requires_grad_(needs)
             for name, needs in self.trained.items()
         }
         self.buffers = {
             name: _stacked([p["model"].get(name, buffer) for p in payloads], device) for name, buffer in own.items()
         }
-        self.average = [_stacked(list(row), device) for row in zip(*(p["average"] for p in payloads), strict=True)]
+        averages = zip(*(p["average"] for p in payloads), strict=True)
+        self.average = [self._parameter(n, list(row)) for n, row in zip(self.parameters, averages, strict=False)]
         self.best_weights = self._stack_best(payloads)
         self.blocks = [self._block(rows) for rows in _runs_of([keys[id(m)][0] for m in self.members])]
         self.segments = [self._segment(rows) for rows in _runs_of([keys[id(m)][:2] for m in self.members])]
@@ -309,6 +312,12 @@ class Stack:
         for member, payload in zip(self.members, payloads, strict=True):
             member.best, member.last_row = payload["best"], payload["last_row"]
             member.seconds, member.payload = payload["seconds"], {}
+
+    def _parameter(self, name: str, rows: Sequence[Tensor]) -> Tensor:
+        """The rows as one tensor. The weight [m, n] of a linear layer lies in memory as [n, m]: so are its products and
+        its gradient made, which otherwise is copied in every step."""
+        stacked = _stacked(rows, self.device)
+        return stacked.mT.contiguous().mT if name in self.transposed else stacked
 
     def _stack_best(self, payloads: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         if not any(p["best_weights"] for p in payloads):
@@ -354,22 +363,29 @@ class Stack:
             views = []
             for label in labels:
                 whole, start = self._tensor(label, rows[0])
-                views.append(whole.detach()[rows[0] - start : rows[-1] + 1 - start])
+                views.append(self._lying(whole.detach()[rows[0] - start : rows[-1] + 1 - start], label))
             groups.append({**options, "params": views})
             slices += zip(views, labels, strict=True)
         rates = [group["lr"] for group in groups]
         optimizer = first.optimizer_class(groups, **first.optimizer_options)
         saved = [self.members[i].payload["optimizer"]["state"] for i in rows]
-        for index, (view, _) in enumerate(slices):
+        for index, (view, label) in enumerate(slices):
             if index in saved[0]:
-                optimizer.state[view] = self._optimizer_state([state[index] for state in saved])
+                optimizer.state[view] = self._optimizer_state([state[index] for state in saved], label)
         return Segment(slice(rows[0], rows[-1] + 1), first.schedule, optimizer, slices, rates)
 
-    def _optimizer_state(self, rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        return {
-            name: value.clone() if name in NUMBERS_OF_STATE else _stacked([row[name] for row in rows], self.device)
-            for name, value in rows[0].items()
-        }
+    def _lying(self, tensor: Tensor, label: Label) -> Tensor:
+        """A stacked tensor as it lies in memory: optimizers that go by single entries need no other order."""
+        return tensor.mT if label[0] == "model" and label[1] in self.transposed else tensor
+
+    def _optimizer_state(self, rows: Sequence[Mapping[str, Tensor]], label: Label) -> dict[str, Tensor]:
+        found = {}
+        for name, value in rows[0].items():
+            if name in NUMBERS_OF_STATE:
+                found[name] = value.clone()
+            else:
+                found[name] = self._lying(_stacked([row[name] for row in rows], self.device), label).contiguous()
+        return found
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
@@ -417,7 +433,7 @@ class Stack:
             made = [tensor.split(sizes) for tensor in self._passes(batches, shared)] if alike else []
             passes = list(zip(*made, strict=True)) if alike else [()] * len(sizes)
             # Split, and not slices: the gradient of a split is one concatenation.
-            parameters, buffers = _split(self.parameters, sizes), _split(self.buffers, sizes)
+            parameters, buffers = _split(self.parameters, sizes, self.transposed), _split(self.buffers, sizes)
             found = []
             for block, p, b, own, batch in zip(self.blocks, parameters, buffers, passes, batches, strict=True):
                 weights = (p, b) if block.needs_weights or not own else ({}, {})
@@ -513,7 +529,7 @@ class Stack:
         for _, label in segment.slices:
             whole, start = self._tensor(label, segment.rows.start)
             rows = slice(segment.rows.start - start, segment.rows.stop - start)
-            found[label] = None if whole.grad is None or label in unused else whole.grad[rows]
+            found[label] = None if whole.grad is None or label in unused else self._lying(whole.grad[rows], label)
         return found
 
     def _clip(self) -> None:
@@ -623,7 +639,7 @@ class Stack:
 
     def best_of(self, row: int) -> dict[str, Tensor]:
         names = self.model.state_dict()
-        return {name: self.best_weights[name][row].clone() for name in names}
+        return {name: _plain(self.best_weights[name][row]) for name in names}
 
     def payload(self, row: int, step: int) -> dict[str, Any]:
         """A run's checkpoint: what ``lossbench.trainer.Trainer`` would write, and can go on from."""
@@ -631,10 +647,12 @@ class Stack:
         block = next(b for b in self.blocks if b.rows.start <= row < b.rows.stop)
         segment = next(s for s in self.segments if s.rows.start <= row < s.rows.stop)
         state = {}
-        for index, (view, _) in enumerate(segment.slices):
+        for index, (view, label) in enumerate(segment.slices):
             if view in segment.optimizer.state:
                 state[index] = {
-                    name: value.clone() if name in NUMBERS_OF_STATE else value[row - segment.rows.start].clone()
+                    name: value.clone()
+                    if name in NUMBERS_OF_STATE
+                    else _plain(self._lying(value, label)[row - segment.rows.start])
                     for name, value in segment.optimizer.state[view].items()
                 }
         groups = segment.optimizer.state_dict()["param_groups"]
@@ -647,12 +665,12 @@ class Stack:
             "step": step,
             "seconds": member.seconds,
             "resumed": member.resumed,
-            "model": {name: tensors[name].detach()[row].clone() for name in self.model.state_dict()},
+            "model": {name: _plain(tensors[name].detach()[row]) for name in self.model.state_dict()},
             "optimizer": {"state": state, "param_groups": groups},
             "scaler": {},
             "params": tree_map(lambda t: t.detach()[place].clone(), block.params),
             "state": tree_map(lambda t: t.detach()[place].clone(), block.state),
-            "average": [average[row].clone() for average in self.average],
+            "average": [_plain(average[row]) for average in self.average],
             "best": member.best,
             "best_weights": self.best_of(row) if self.best_weights else {},
             "last_row": member.last_row,
@@ -767,6 +785,11 @@ def _with_passes(network: Network, x: Tensor, features: Tensor, outputs: Tensor,
     )
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """A copy that lies in memory as a tensor of this shape usually does."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
 def _stacked(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
     return torch.stack([t.detach().to(device) for t in tensors])
 
@@ -787,8 +810,23 @@ def _runs_of(keys: Sequence[Any]) -> list[list[int]]:
     return [list(positions) for _, positions in itertools.groupby(range(len(keys)), keys.__getitem__)]
 
 
-def _split(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Tensor]]:
-    parts = {name: tensor.split(list(sizes)) for name, tensor in tensors.items()}
+def _linear_weights(model: nn.Module) -> frozenset[str]:
+    """The weights of linear layers that no other layer shares."""
+    layers = [(name, m.weight) for name, m in model.named_modules() if type(m) is nn.Linear]
+    uses = Counter(id(p) for m in model.modules() for p in m.parameters(recurse=False))
+    return frozenset(f"{name}.weight" if name else "weight" for name, weight in layers if uses[id(weight)] == 1)
+
+
+def _split(
+    tensors: Mapping[str, Tensor], sizes: Sequence[int], transposed: frozenset[str] = frozenset()
+) -> list[dict[str, Tensor]]:
+    """Consecutive rows. Of ``transposed`` ones so that the gradient, which is put together again, lies as they do."""
+    parts: dict[str, Sequence[Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name in transposed:
+            parts[name] = [part.mT for part in tensor.mT.split(list(sizes))]
+        else:
+            parts[name] = tensor.split(list(sizes))
     return [{name: part[i] for name, part in parts.items()} for i in range(len(sizes))]
 
 
