@@ -4,6 +4,8 @@ Once for every batch the policy of that moment ("old") samples completions of th
 preferences put them in order; then come ``passes`` times ``parts`` optimizer steps on them. Everything that losses of
 task=preference take is of these completions, but for what the data bring themselves (reward_margins): it stays that of
 the data's own pairs. For losses that need no samples there are sums over all completions, and the table of preferences.
+For those of task=rlvr the samples are there with their true rewards; ``mask`` is not of them, so that the level of a
+ratio must be that of tokens.
 
 Batch       as in preference; of x, the prompts. The true preferences must be known (dataset=bradley_terry, with or
             without variant=[intransitive])
@@ -28,6 +30,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Generator, Tensor, nn
 
+from lossbench.advantages.group_normalized import group_normalized
 from lossbench.datasets.dataset import Dataset
 from lossbench.datasets.preferences import Truth
 from lossbench.errors import UsageError
@@ -41,7 +44,7 @@ MOST_PREFERENCES = 2**24
 
 class OnlinePreference(Preference):
     selection = ("preference_rate", "higher")
-    collected = ("sampled_ranking", "old_enumerated_logps", "old_chosen_logps", "old_rejected_logps")
+    collected = ("sampled_ranking", "old_enumerated_logps", "old_chosen_logps", "old_rejected_logps", "rollout_logps")
 
     def __init__(
         self,
@@ -116,6 +119,9 @@ class OnlinePreference(Preference):
     def old_rejected_logps(self, rejected_logps: Tensor) -> Tensor:
         return rejected_logps
 
+    def rollout_logps(self, ranking_token_logps: Tensor) -> Tensor:
+        return ranking_token_logps
+
     # --- the samples in the place of the data's completions
 
     def sampled_rows(self, sampled_ranking: Tensor, prompt_ids: Tensor) -> Tensor:
@@ -163,6 +169,26 @@ class OnlinePreference(Preference):
 
     def desirable(self, sampled_mask: Tensor) -> Tensor:
         return super().desirable(sampled_mask)
+
+    # --- the samples as those of reinforcement learning, [B R, T], with their true rewards
+
+    def rewards(self, sampled_ranking: Tensor, prompt_ids: Tensor) -> Tensor:
+        return self._rewards[prompt_ids].gather(1, sampled_ranking).float()
+
+    def completion_advantages(self, rewards: Tensor) -> Tensor:
+        return group_normalized(rewards)
+
+    def advantages(self, completion_advantages: Tensor, sampled_mask: Tensor) -> Tensor:
+        return completion_advantages.detach().unsqueeze(-1).expand_as(sampled_mask).flatten(0, 1)
+
+    def token_logps(self, ranking_token_logps: Tensor) -> Tensor:
+        return ranking_token_logps.flatten(0, 1)
+
+    def old_token_logps(self, rollout_logps: Tensor) -> Tensor:
+        return rollout_logps.flatten(0, 1)
+
+    def ref_token_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
+        return ref_ranking_token_logps.flatten(0, 1)
 
     # --- all completions
 

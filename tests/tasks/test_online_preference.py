@@ -112,6 +112,29 @@ def test_log_probabilities_are_of_the_samples():
     assert torch.equal(task.preference_table(asked), dataset.truth.preferences[asked])
 
 
+def test_samples_of_reinforcement_learning():  # prompt by prompt, with the reward and the tokens of each completion
+    dataset, task = made()
+    policy, reference = table(dataset, 1), table(dataset, 2)
+    asked, samples = torch.tensor([5, 0, 7]), torch.tensor([[3, 8], [1, 1], [6, 2]])
+    rows = task.sampled_rows(samples, asked)
+    x, targets, mask = task.sampled_x(rows), task.sampled_targets(rows), task.sampled_mask(rows)
+    body, head, _, _ = Network.of(policy)
+    own = task.ranking_token_logps(task.ranking_logits(body, head, x), targets, mask)
+    ref = task.ref_ranking_token_logps(task.ref_ranking_logits(task.ref_ranking_features(x)), targets, mask)
+    rewards = task.rewards(samples, asked)
+    advantages = task.advantages(rewards - 1, mask)
+    assert task.completion_advantages(rewards).sum(1).abs().max() < 1e-5
+    for i, (x, y) in enumerate(zip(asked.repeat_interleave(2).tolist(), samples.flatten().tolist(), strict=True)):
+        prompt = dataset.truth.prompts[x].tolist()
+        assert rewards.flatten()[i].item() == pytest.approx(dataset.truth.rewards[x, y].item())
+        assert advantages[i].tolist() == pytest.approx([dataset.truth.rewards[x, y].item() - 1] * 3)
+        for model, logps in ((policy, task.token_logps(own)), (reference, task.ref_token_logps(ref))):
+            first = log_p(model, prompt, ENDS[y][:1])
+            expected = [0.0, first, log_p(model, prompt, ENDS[y]) - first]
+            assert logps[i].tolist() == pytest.approx(expected)
+    assert torch.equal(task.old_token_logps(task.rollout_logps(own)), task.token_logps(own))
+
+
 def test_metrics_by_loops():
     dataset, task = made(beta=0.3)
     policy, reference = table(dataset, 1), table(dataset, 2)
