@@ -63,8 +63,9 @@ def signature(method: Any) -> None:
         values, state = evaluate(method, tree)
         for term, value in values.items():
             assert value.dtype == dtype, f"{term} is {value.dtype} where the inputs are {dtype}"
-            allowed = ((), (inputs.SIZES.B,), inputs.Sizes(tokens=tokens).b)
-            assert value.shape in allowed, f"{term} has shape {list(value.shape)}, not [], [B] or [B, T]"
+            of_completions = (inputs.SIZES.B * inputs.SIZES.R,)
+            allowed = ((), (inputs.SIZES.B,), of_completions, inputs.Sizes(tokens=tokens).b)
+            assert value.shape in allowed, f"{term} has shape {list(value.shape)}, not [], [B], [B R] or [B, T]"
         if "state" in method.words:
             fresh = draw(method, tokens=tokens, dtype=dtype, warm=False)["state"]
             shapes = {name: (t.shape, t.dtype) for name, t in fresh.items()}
@@ -215,7 +216,7 @@ def permutation(method: Any) -> None:
         values, state = evaluate(method, tree)
         permuted, permuted_state = evaluate(method, inputs.rows(tree, order))
         for term, value in values.items():
-            expected = value[order] if value.ndim else value
+            expected = value.unflatten(0, (len(order), -1))[order].flatten(0, 1) if value.ndim else value
             _assert_close(permuted[term], expected, f"{term} of a permuted batch")
         for name, tensor in state.items():
             _assert_close(permuted_state[name], tensor, f"the new state {name} of a permuted batch")
