@@ -17,8 +17,7 @@ def verification_metrics(
     entropies: Float[Tensor, "N S"],
     kl: Float[Tensor, "N S"],
 ) -> dict[str, Float[Tensor, ""]]:
-    """reward       mean over prompts and completions
-    pass_at_<k>  probability that one of k completions of a prompt is solved, for k = 1, 2, 4 ... up to S; see pass_at
+    """reward, pass_at_<k>   see reward_metrics
     length       mean number of tokens, the end token included; finished: part of the completions that have one
     entropy      of the policy over the next token, in nats, mean over all tokens
     kl           KL(policy || reference) of a completion, in nats
@@ -26,19 +25,25 @@ def verification_metrics(
     rewards      in [0, 1]; 1 is solved
     entropies    sums over the tokens of a completion, as kl
     """
-    rewards, entropies, kl = map(precise, (rewards, entropies, kl))
-    number = rewards.shape[1]
-    solved = (rewards >= 1).sum(1)
-    tries = [2**i for i in range(number.bit_length()) if 2**i <= number]
+    entropies, kl = precise(entropies), precise(kl)
     values = {
-        "reward": rewards.mean(),
-        **{f"pass_at_{k}": pass_at(k, solved, number).mean() for k in tries},
+        **reward_metrics(rewards),
         "length": precise(lengths).mean(),
         "finished": precise(finished).mean(),
         "entropy": entropies.sum() / lengths.sum().clamp(min=1),
         "kl": kl.mean(),
     }
     return nan_unless(entropies.isfinite().all() & kl.isfinite().all(), values)
+
+
+def reward_metrics(rewards: Float[Tensor, "N S"]) -> dict[str, Float[Tensor, ""]]:
+    """reward       mean over prompts and completions
+    pass_at_<k>  probability that one of k completions of a prompt is solved, for k = 1, 2, 4 ... up to S; see pass_at
+    """
+    rewards, number = precise(rewards), rewards.shape[1]
+    solved = (rewards >= 1).sum(1)
+    tries = [2**i for i in range(number.bit_length()) if 2**i <= number]
+    return {"reward": rewards.mean(), **{f"pass_at_{k}": pass_at(k, solved, number).mean() for k in tries}}
 
 
 def pass_at(k: int, solved: Int[Tensor, "N"], number: int) -> Float[Tensor, "N"]:

@@ -14,10 +14,12 @@ parts         optimizer steps that share a batch of samples, each with other pro
 passes        times that they go over it
 Metrics     of ``samples`` completions of each held-out prompt: reward, pass_at_1, pass_at_2 ... (unbiased), length,
             finished (part that ends in time), entropy (of a token), kl (to the reference, of a completion); see
-            lossbench/metrics/verification.py. The random numbers behind the samples are the same at every evaluation
+            lossbench/metrics/verification.py. The random numbers behind the samples are the same at every evaluation.
+            At the end, of the test split, also what the policy began with, start_reward and start_pass_at_<k>, and how
+            its solutions have changed; see lossbench/metrics/support.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -29,11 +31,13 @@ from lossbench.advantages.group_normalized import group_normalized
 from lossbench.datasets.dataset import Dataset
 from lossbench.datasets.prompts import PromptDataset
 from lossbench.errors import UsageError
-from lossbench.metrics.verification import verification_metrics
+from lossbench.metrics.support import support_metrics
+from lossbench.metrics.verification import reward_metrics, verification_metrics
 from lossbench.ops import kl_divergence, masked_mean
 from lossbench.tasks.rollouts import completed
 
 TABLE = 1024  # held-out prompts with random numbers of their own
+AT_ONCE = 8192  # completions that the reference writes at once at the end: bounds the memory
 
 
 class Rlvr:
@@ -63,6 +67,7 @@ class Rlvr:
         self._longest = prompts.input_shape[0]
         shape = (TABLE, samples, self._longest + self._most)
         self._uniforms = torch.rand(shape, generator=seeds.generator(0, "evaluation samples")).to(device)
+        self._samples = samples
 
     @staticmethod
     def shapes(dataset: Dataset) -> tuple[tuple[int], int]:
@@ -155,6 +160,10 @@ class Rlvr:
     def sample_logits(self, body: Callable, head: Callable, samples: Tensor) -> Tensor:
         return self.logits(head, self.features(body, samples))
 
+    def sample_tokens(self, samples: Tensor, prompt_lengths: Tensor) -> Tensor:
+        """[B, S, C] the completions alone."""
+        return self._behind(samples, prompt_lengths)
+
     def sample_rewards(self, samples: Tensor, prompt_lengths: Tensor, answers: Tensor) -> Tensor:
         return self._verified(samples, prompt_lengths, answers)
 
@@ -181,8 +190,28 @@ class Rlvr:
         sample_finished: Tensor,
         sample_entropies: Tensor,
         sample_kl: Tensor,
+        sample_tokens: Tensor,
+        x: Tensor,
+        prompt_lengths: Tensor,
+        answers: Tensor,
     ) -> dict[str, Tensor]:
+        """Of the last four nothing is said here: they are for test_metrics."""
         return verification_metrics(sample_rewards, sample_lengths, sample_finished, sample_entropies, sample_kl)
+
+    def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        test = splits["test"]
+        x, lengths, own = test["x"], test["prompt_lengths"], self._reference
+        draws = seeds.generator(0, "evaluation samples of the reference")  # independent of the policy's
+        shape = (self._samples, self._longest + self._most)
+        parts = []
+        for some, of_each in zip(*(t.split(max(AT_ONCE // self._samples, 1)) for t in (x, lengths)), strict=True):
+            uniforms = torch.rand((len(some), *shape), generator=draws).to(some.device)
+            parts.append(self._completed(own.body, own.head, some, of_each, uniforms))
+        written = torch.cat(parts)
+        rewards = self._verified(written, lengths, test["answers"])
+        found = {f"start_{name}": value for name, value in reward_metrics(rewards).items()}
+        tokens = self._behind(written, lengths)
+        return found | support_metrics(test["sample_tokens"], test["sample_rewards"] >= 1, tokens, rewards >= 1)
 
     # ---
 
