@@ -77,6 +77,18 @@ def masked_mean(values: Tensor, mask: Tensor | None = None, dim: int | tuple[int
     return kept.sum(dim) / mask.sum(dim).clamp(min=1)
 
 
+def centred_products(a: Float[Tensor, "*b"], b: Float[Tensor, "*b"], mask: Bool[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """(a - mean a) (b - mean b) of each element, whose mean is the covariance; means where the mask is true."""
+    return (a - masked_mean(a, mask)) * (b - masked_mean(b, mask))
+
+
+def first_in_order(scores: Float[Tensor, "*b"], mask: Bool[Tensor, "*b"], number: Tensor) -> Bool[Tensor, "*b"]:
+    """Where the ``number`` largest scores are among those under the mask, all of them where they are fewer; of equal
+    scores the first ones."""
+    order = torch.where(mask, scores, -torch.inf).flatten().argsort(descending=True, stable=True)
+    return (order.argsort().view(scores.shape) < number) & mask
+
+
 def one_hot(targets: Int[Tensor, "*b"], num_classes: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "*b C"]:
     """Indicators of the classes, by comparison: works under vmap, for every dtype."""
     return (targets.unsqueeze(-1) == torch.arange(num_classes, device=targets.device)).to(dtype)

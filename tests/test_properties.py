@@ -67,6 +67,7 @@ EXEMPT: dict[tuple[str, str], str] = {
     ("probability_family", "signal"): "bounded: the softmax saturates where the model is confident",
     ("sovr", "independence"): "the smallest margins of the batch are treated in another way",
     ("subdominance", "signal"): "a policy that is certain draws one decision only, and has nothing to compare it with",
+    ("kl_covariance", "independence"): "the tokens with the largest covariance are those of the batch",
     **{
         ("counterfactual_constraint", name): "its multiplier follows the mean of the batch that it multiplies"
         for name in ("independence", "masked")

@@ -133,6 +133,13 @@ class Rlvr:
     def ref_token_logps(self, rollout_ref_logps: Tensor) -> Tensor:
         return rollout_ref_logps.flatten(0, 1)
 
+    def rollout_uniforms(self, rollouts: Tensor, generator: Generator) -> Tensor:
+        shape = (*rollouts.shape[:2], rollouts.shape[2] - 1)
+        return torch.rand(shape, generator=generator, device=rollouts.device)
+
+    def token_uniforms(self, rollout_uniforms: Tensor) -> Tensor:
+        return rollout_uniforms.flatten(0, 1)
+
     def completion_lengths(self, mask: Tensor) -> Tensor:
         return self._by_prompt(mask).sum(-1).float()
 
