@@ -552,7 +552,8 @@ def adds_over_micro_batches(
     draw = torch.randn((batch_size, 3) if tokens else batch_size, generator=Generator().manual_seed(0))
     draw = draw.flatten().sort().values.view_as(draw)  # the worst ones are in one part, and not by luck in all of them
     whole, pieces = objective.reduction(draw), [objective.reduction(part) for part in draw.chunk(parts)]
-    if not _adds(whole[0], [p[0] for p in pieces]) or whole[1] != sum(p[1] for p in pieces):
+    counts = torch.stack([torch.as_tensor(p[1], dtype=torch.float64) for p in (whole, *pieces)])
+    if not _adds(whole[0], [p[0] for p in pieces]) or not _adds(counts[0], [*counts[1:]]):
         return f"reduction={name_of(objective.reduction)}"
     B = 6 if num_outputs != 6 else 12  # the axis of examples is told by its size
     sizes = vocabulary.Sizes(B=B, C=num_outputs, N=2 * B + 1, D=B - 1, X=B + 2, T=B + 3, tokens=tokens)

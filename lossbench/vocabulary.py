@@ -847,6 +847,16 @@ def old_rejected_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B"]
 # their tokens, and there B is R times the prompts. "old" is the policy that has sampled them, "ref" the reference.
 
 
+def prompt_lengths(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
+    """Tokens of each prompt, >= 1; what stands behind them in ``x`` only fills it up."""
+    return torch.randint(1, sizes.T + 1, (sizes.B,), generator=generator)
+
+
+def answers(sizes: Sizes, generator: Generator) -> Int[Tensor, "B A"]:
+    """What the verifier of the data set compares the completions of each prompt with, such as the tokens of the answer."""
+    return torch.randint(sizes.C, (sizes.B, sizes.A), generator=generator)
+
+
 def rewards(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
     """What the verifier says of each sampled completion of a prompt, in [0, 1]; 1 is solved. No gradient."""
     return (torch.rand((sizes.B, sizes.R), generator=generator, dtype=torch.float64) < 0.4).double()

@@ -15,9 +15,8 @@ Splits    by the names of the files (train.jsonl, validation.jsonl, test-00.parq
           train_prefs); where validation or test is missing, 10 % of the training pairs each, drawn at random
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, takewhile
-from pathlib import Path
 from typing import Annotated, Any, TypeGuard
 
 import torch
@@ -26,7 +25,7 @@ from torch import Generator, Tensor
 
 from lossbench.datasets.dataset import Split, split_indices
 from lossbench.datasets.preferences import PreferenceDataset, split_of
-from lossbench.datasets.text import READERS, USUAL_NAMES, _files, _load
+from lossbench.datasets.tables import tables_of
 from lossbench.datasets.tokenizers import Tokenizer, tokenizer_of
 from lossbench.errors import UsageError, nearest
 
@@ -52,8 +51,8 @@ def preference_pairs(
     max_completion  tokens that are kept of a completion, the first ones
     max_examples    read no more of each split than so many; null: everything
     """
-    chosen, local = tokenizer_of(tokenizer), Path(path)
-    tables = _local(_files(local)) if local.exists() else _hub(path, name)
+    chosen = tokenizer_of(tokenizer)
+    tables = tables_of(path, name, suffix="_prefs")
     pairs = {part: _pairs(rows, chosen, max_prompt, max_completion, max_examples) for part, rows in tables.items()}
     width = max(len(row) for found in pairs.values() for pair in found for row in pair.rows)
     splits = {part: _split(found, width) for part, found in pairs.items()}
@@ -169,24 +168,3 @@ def _are_messages(value: Any) -> TypeGuard[list[dict[str, str]]]:
 
 def _written(messages: Sequence[Mapping[str, str]]) -> str:
     return "".join(f"<|{message['role']}|>\n{message['content']}\n" for message in messages)
-
-
-def _local(files: Mapping[str, Sequence[Path]]) -> dict[str, Iterator[Mapping[str, Any]]]:
-    def rows(paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-        for path in paths:
-            if READERS[path.suffix] == "plain":
-                raise UsageError(
-                    f"dataset.path: {path} is plain text, which has no columns. Give JSON lines (.jsonl) or parquet."
-                )
-            yield from _load(READERS[path.suffix], data_files=str(path), split="train")
-
-    return {part: rows(paths) for part, paths in files.items()}
-
-
-def _hub(path: str, name: str | None) -> dict[str, Iterator[Mapping[str, Any]]]:
-    found = _load(path, name=name)
-    usual = {part: [*names, *(f"{n}_prefs" for n in names)] for part, names in USUAL_NAMES.items()}
-    splits = {part: next((n for n in names if n in found), None) for part, names in usual.items()}
-    if splits["train"] is None:
-        raise UsageError(f"dataset.path={path}: it has no split train. There are: {', '.join(found)}.")
-    return {part: iter(found[split]) for part, split in splits.items() if split}

@@ -17,7 +17,8 @@ LOADED = {path.stem: OmegaConf.load(path) for path in FILES}
 CONFIGS = {name: config.get("dataset", config) for name, config in LOADED.items()}
 TOKENS = {path.stem for path in FILES if "language_modeling" in path.read_text()}  # see test_every_token_dataset.py
 PREFERENCES = {path.stem for path in FILES if "task: preference" in path.read_text()}  # see test_bradley_terry.py
-OTHERS = TOKENS | PREFERENCES
+PROMPTS = {path.stem for path in FILES if "task: rlvr" in path.read_text()}  # see test_every_prompt_dataset.py
+OTHERS = TOKENS | PREFERENCES | PROMPTS
 NEED_NO_FILE = [name for name, config in CONFIGS.items() if not {"root", "path"} & set(config) and name not in OTHERS]
 
 
