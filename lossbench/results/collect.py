@@ -6,6 +6,7 @@ import gc
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,35 @@ from lossbench.errors import UsageError
 
 def record_files(outputs: Path) -> Iterator[str]:
     """The record.json of every run that has ended, in a stable order."""
-    for path, names, files in os.walk(outputs / "runs"):
-        names.sort()
-        if "record.json" in files:
-            names.clear()
-            yield os.path.join(path, "record.json")
+    return _record_files(str(outputs / "runs"))
+
+
+def _record_files(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    except OSError:  # it was removed, or may not be read
+        return
+    if "record.json" in found:
+        yield f"{folder}/record.json"
+        return
+    for name in sorted(found):
+        if found[name]:
+            yield from _record_files(f"{folder}/{name}")
 
 
 def records(outputs: Path) -> list[dict[str, Any]]:
     """The record of every run that has ended. A damaged record raises UsageError with its path."""
-    found = []
     with _no_garbage():
-        for path in record_files(outputs):
-            try:
-                with open(path, "rb") as file:
-                    found.append(json.loads(file.read()))
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path} is damaged: {error}. Remove that folder and run it again.") from None
-    return found
+        return list(map(_read, record_files(outputs)))
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return json.loads(file.readall())
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path} is damaged: {error}. Remove that folder and run it again.") from None
 
 
 @contextlib.contextmanager
@@ -44,6 +56,9 @@ def _no_garbage() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            # All that was made counts as old from here on, or the next collection would go through it after all.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
@@ -54,35 +69,57 @@ def unfinished(outputs: Path) -> list[Path]:
     return sorted(begun)
 
 
+class _Names(dict[str, str]):
+    """{key: prefix + key}, made once: thousands of rows share the names of their columns."""
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+
+    def __missing__(self, key: str) -> str:
+        self[key] = name = self.prefix + key
+        return name
+
+
+@cache
+def _names(prefix: str) -> _Names:
+    return _Names(prefix)
+
+
+def _add(found: dict[str, Any], prefix: str, node: Mapping[str, Any]) -> None:
+    """Put the node into the row, and the nodes in it with their path; a list as text."""
+    names = _names(prefix)
+    for key, value in node.items():
+        if type(value) is dict:
+            _add(found, f"{prefix}{key}.", value)
+        else:
+            found[names[key]] = _cell(value)
+
+
+def _cell(value: Any) -> Any:
+    return value if type(value) is not list else json.dumps(value) if value else "[]"
+
+
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
     """One flat row: identity, choices, hyper-parameters, best and final metrics, cost."""
-    from lossbench.results.comparing import flat
-
     error = record["error"] or {}
-    found = {
-        "run": record["run"],
-        "folder": record["folder"],
-        "status": record["status"],
-        **record["choices"],
-        "seed": record["seed"],
-        **{f"best/{key}": value for key, value in record["best"].items()},
-        **{f"final/{key}": value for key, value in record["final"].items()},
-        **{key: record.get(key) for key in ("steps", "epochs", "examples", "parameters", "energy_joules", "resumed")},
-        **record.get("time", {}),
-        **{f"environment.{key}": value for key, value in record.get("environment", {}).items()},
-        "error": f"{error['type']}: {error['message']}" if error else None,
-        **flat({key: value for key, value in record["config"].items() if key != "choices"}, "config."),
-    }
-    for key, value in found.items():
-        if isinstance(value, list):
-            found[key] = json.dumps(value)
+    found: dict[str, Any] = {key: record[key] for key in ("run", "folder", "status")}
+    _add(found, "", record["choices"])
+    found["seed"] = record["seed"]
+    _add(found, "best/", record["best"])
+    _add(found, "final/", record["final"])
+    for key in ("steps", "epochs", "examples", "parameters", "energy_joules", "resumed"):
+        found[key] = record.get(key)
+    _add(found, "", record.get("time", {}))
+    _add(found, "environment.", record.get("environment", {}))
+    found["error"] = f"{error['type']}: {error['message']}" if error else None
+    _add(found, "config.", {key: value for key, value in record["config"].items() if key != "choices"})
     return found
 
 
 def collect(outputs: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """(rows, columns in the order in which they first appear), for every run that has ended."""
     with _no_garbage():
-        rows = [row(record) for record in records(outputs)]
+        rows = [row(_read(path)) for path in record_files(outputs)]  # one at a time: its memory serves the next one
     columns: dict[str, Any] = {}
     for entry in rows:
         columns.update(entry)
