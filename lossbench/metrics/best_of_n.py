@@ -24,13 +24,19 @@ def best_of_n(log_p: Float[Tensor, "P Y"], rewards: Float[Tensor, "P Y"], n: Ten
     rewards = (rewards * 1e9).round()  # sums of the same numbers in another order are ties
     ordered, order = rewards.sort(-1)
     p = log_p.exp().gather(-1, order)
+    # Sums from below and from above: near 1, F is 1 minus what is above, and for large n its last digits decide.
     mass = torch.nn.functional.pad(p.cumsum(-1), (1, 0))
-    place = torch.searchsorted(ordered, rewards.contiguous())
-    upto = mass.gather(-1, torch.searchsorted(ordered, rewards.contiguous(), right=True))
-    # Of all completions with this reward, p(y) of which is y's: at least that, which the sum may have swallowed.
-    tied = torch.maximum(upto - mass.gather(-1, place), log_p.exp()).clamp(min=torch.finfo(log_p.dtype).tiny)
+    tail = torch.nn.functional.pad(p.flip(-1).cumsum(-1).flip(-1), (0, 1))
+    left = torch.searchsorted(ordered, rewards.contiguous())
+    right = torch.searchsorted(ordered, rewards.contiguous(), right=True)
+    upto, above = mass.gather(-1, right), tail.gather(-1, right)
+    high = above < 0.5
+    # Of all completions with this reward, p(y) of which is y's: at least that, which a sum may have swallowed.
+    tied = torch.where(high, tail.gather(-1, left) - above, upto - mass.gather(-1, left))
+    tied = torch.maximum(tied, log_p.exp()).clamp(min=torch.finfo(log_p.dtype).tiny)
+    log_upto = torch.where(high, torch.log1p(-above.clamp(max=0.5)), upto.clamp(max=1).log())
     lower = torch.log1p(-(tied / upto).clamp(max=1)) * n  # log (F(y-) / F(y))^n
-    chosen = n * upto.clamp(max=1).log() + torch.where(lower.isinf(), 0.0, log1mexp(lower))
+    chosen = n * log_upto + torch.where(lower.isinf(), 0.0, log1mexp(lower))
     return chosen + log_p - tied.log()
 
 

@@ -91,3 +91,27 @@ def test_completions_that_hardly_occur():  # e^-60 and e^-800 beside 1: none of 
     chosen = best_of_n(log_p, torch.tensor([[3.0, 1.0, 2.0]], dtype=torch.float64), 4)
     assert chosen.isfinite().all()
     assert chosen[0, 0].item() == pytest.approx(math.log(4) - 60)  # 1 - (1 - e)^4 is 4 e
+
+
+def test_gap_to_the_best_policy_vanishes_with_length():
+    """A memoryless source of two symbols with an additive reward, by the number of ones: exact for every length."""
+    from scipy.optimize import brentq
+    from scipy.stats import binom
+
+    def gap(length):
+        ones = torch.arange(length + 1, dtype=torch.float64)
+        log_p = torch.tensor(binom.logpmf(ones.numpy(), length, 0.3)).unsqueeze(0)
+        rewards = ones.unsqueeze(0)
+        chosen = best_of_n(log_p, rewards, math.exp(0.3 * length))
+        have, reward = kl(chosen, log_p).item(), (chosen.exp() * rewards).sum().item()
+
+        def tilted(beta):
+            log_q = (log_p + beta * rewards).log_softmax(-1)
+            return kl(log_q, log_p).item(), (log_q.exp() * rewards).sum().item()
+
+        beta = brentq(lambda b: tilted(b)[0] - have, 0, 50)
+        return (tilted(beta)[1] - reward) / length
+
+    gaps = [gap(length) for length in (2, 8, 32, 128)]  # n from 1.8 to 5e16
+    assert 0 < gaps[0] < gaps[1], "short completions say nothing about the limit"
+    assert 0 < gaps[3] < gaps[2] < gaps[1] and gaps[3] < gaps[1] / 2
