@@ -1,5 +1,6 @@
 """What holds for every model: its config mirrors it and builds it from nothing but the data set's shape."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,13 @@ def test_config(path):
     build = instantiate(config)
     defaults = {name: p.default for name, p in contract.hyperparameters(build.func).items()}
     assert defaults.pop("input_shape") is defaults.pop("num_outputs")  # required: inspect.Parameter.empty
+    required = [name for name, value in defaults.items() if value is inspect.Parameter.empty]
+    assert required == [name for name, value in values.items() if value == "???"]
+    for name in required:
+        del values[name], defaults[name]
     assert values == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    if required:  # it reads a model from files: its own test writes some
+        return
     contract.check(build.func, values, "model")
     try:
         model, inputs, expected = build(input_shape=(1, 8, 8), num_outputs=10), torch.zeros(2, 1, 8, 8), (2, 10)
