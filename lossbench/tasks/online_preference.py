@@ -44,6 +44,7 @@ MOST_PREFERENCES = 2**24
 
 class OnlinePreference(Preference):
     selection = ("preference_rate", "higher")
+    tokens = True  # losses of reinforcement learning have a value for each token of a sample
     collected = ("sampled_ranking", "old_enumerated_logps", "old_chosen_logps", "old_rejected_logps", "rollout_logps")
 
     def __init__(

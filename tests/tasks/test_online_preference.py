@@ -7,12 +7,16 @@ from functools import partial
 import pytest
 import torch
 
+from lossbench.advantages.leave_one_out import leave_one_out
 from lossbench.cli import main
 from lossbench.composing import overrides
 from lossbench.datasets.bradley_terry import bradley_terry
 from lossbench.errors import UsageError
+from lossbench.losses.preference.expected_reward import expected_reward
 from lossbench.losses.preference.nash_mp import nash_mp
 from lossbench.losses.preference.superhf import superhf
+from lossbench.losses.reinforcement.clipped_policy_gradient import clipped_policy_gradient
+from lossbench.losses.reinforcement.policy_gradient import policy_gradient
 from lossbench.objective import Network, Objective
 from lossbench.reductions.mean import mean
 from lossbench.results.collect import records
@@ -203,6 +207,31 @@ def test_mirror_prox_reaches_the_equilibrium():  # rounds of gradients on a tabl
         optimizer.step(closure)
         gap.append(task.policy_regularized_exploitability(task.policy_logps(policy, asked), asked).mean().item())
     assert gap[0] > 0.1 and gap[-1] < 1e-4, gap
+
+
+@pytest.mark.parametrize("loss", [policy_gradient, clipped_policy_gradient])
+def test_policy_gradients(
+    loss,
+):  # on average over samples that of the exact expected reward; at the policy that samples
+    dataset, task = made(circular=False, samples=4)
+    policy = table(dataset, 1)
+    names = ("x", *dataset.train.labels, "ids")
+    asked = torch.arange(9).repeat(4000)
+    batch = {"x": dataset.train.inputs[:1].expand(len(asked), -1, -1), "prompt_ids": asked}
+    batch["mask"] = dataset.train.labels["mask"][:1].expand(len(asked), -1, -1)
+
+    def gradient(objective, given):
+        objective(Network.of(policy), given, {}, {}).loss.backward()
+        found, policy.body.table.weight.grad = policy.body.table.weight.grad, None
+        return found
+
+    sampled = Objective(loss, task, mean, batch=names, instead={"completion_advantages": leave_one_out})
+    given = sampled.collect(Network.of(policy), batch, {s.name: generator(3) for s in sampled.collection_draws})
+    whole = Objective(partial(expected_reward, beta=0.0), task, mean, batch=names)
+    exact = gradient(whole, {"prompt_ids": torch.arange(9), "mask": batch["mask"]})
+    found = 3 * gradient(sampled, given)  # the mean over the three places of a completion, and its sum
+    assert torch.nn.functional.cosine_similarity(found.flatten(), exact.flatten(), dim=0) > 0.99
+    assert (found.norm() / exact.norm()).item() == pytest.approx(1, abs=0.03)
 
 
 def test_refuses():
