@@ -159,7 +159,7 @@ def frozen(model: nn.Module, key: str, dataset: Dataset, device: torch.device) -
         with torch.no_grad():
             example = dataset.train.inputs[0].to(device)
             outputs = reads((example if _is_index(example) else example.float()).unsqueeze(0)).shape[-1]
-    except RuntimeError:
+    except (RuntimeError, ValueError, IndexError):
         raise UsageError(
             f"task.{key} cannot read inputs of shape {list(dataset.input_shape)}, which this data set has. "
             "Choose a model that was trained on the same data set."
