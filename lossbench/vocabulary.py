@@ -770,6 +770,28 @@ def ranking_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B 
     return -_normal((sizes.B, sizes.R, sizes.T), generator).abs()
 
 
+def ranking_mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B R T"]:
+    """True where a target is a token of the completion: not of the prompt, and no padding. One block for each."""
+    first, last = torch.rand((2, sizes.B, sizes.R, 1), generator=generator).mul(sizes.T).long().sort(0).values
+    places = torch.arange(sizes.T)
+    return (places >= first) & (places <= last)
+
+
+def ranking_values(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T"]:
+    """Log-sum-exp of ``ranking_logits``: what log-probabilities do not say of the logits."""
+    return _normal((sizes.B, sizes.R, sizes.T), generator)
+
+
+def ref_ranking_values(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T"]:
+    """``ranking_values`` of the frozen reference; no gradient."""
+    return _normal((sizes.B, sizes.R, sizes.T), generator)
+
+
+def old_ranking_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
+    """``ranking_logps`` of the policy that has sampled the completions; no gradient."""
+    return -2 * _normal((sizes.B, sizes.R), generator).abs()
+
+
 def ref_ranking_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R T"]:
     """``ranking_token_logps`` under the frozen reference; no gradient."""
     return -_normal((sizes.B, sizes.R, sizes.T), generator).abs()
@@ -858,7 +880,8 @@ def answers(sizes: Sizes, generator: Generator) -> Int[Tensor, "B A"]:
 
 
 def rewards(sizes: Sizes, generator: Generator) -> Float[Tensor, "B R"]:
-    """What the verifier says of each sampled completion of a prompt, in [0, 1]; 1 is solved. No gradient."""
+    """What the verifier says of each sampled completion of a prompt, in [0, 1]; 1 is solved. Of preferences, the true
+    rewards, any numbers. No gradient."""
     return (torch.rand((sizes.B, sizes.R), generator=generator, dtype=torch.float64) < 0.4).double()
 
 

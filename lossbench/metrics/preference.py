@@ -6,7 +6,7 @@ top_entropy and top_mass: Shi et al. 2024, arXiv:2410.11677. gradient_cosine, gr
 Means are float64 (float32 on MPS). Nothing waits for the device. What is not finite makes every metric NaN.
 """
 
-from math import log10
+from math import log, log10
 from typing import NamedTuple
 
 import torch
@@ -168,6 +168,23 @@ def information_entropy(log_ratio: Float[Tensor, "P Y"]) -> Float[Tensor, "P"]:
     """
     log_q = log_ratio.log_softmax(-1)
     return -torch.where(log_q.exp() > 0, log_q.exp() * log_q, 0.0).sum(-1)
+
+
+def target_divergences(policy_logps: Float[Tensor, "P Y"], target_logps: Float[Tensor, "P Y"]) -> Float[Tensor, "P 3"]:
+    """Of the policy and the target, for each prompt: KL(policy || target), the total variation distance, and the
+    Jensen-Shannon divergence, the mean of the KL of each to their mean; in nats."""
+    p, q = policy_logps.exp(), target_logps.exp()
+    log_m = torch.logaddexp(policy_logps, target_logps) - log(2)
+    reverse = (p * (policy_logps - target_logps)).sum(-1)
+    shannon = ((p * (policy_logps - log_m)).sum(-1) + (q * (target_logps - log_m)).sum(-1)) / 2
+    return torch.stack([reverse, (p - q).abs().sum(-1) / 2, shannon], -1)
+
+
+def divergence_metrics(target_divergences: Float[Tensor, "N 3"]) -> dict[str, Float[Tensor, ""]]:
+    """target_reverse_kl, target_distance (total variation) and target_divergence (Jensen-Shannon); see
+    target_divergences. Means over the prompts of a split."""
+    names = ("target_reverse_kl", "target_distance", "target_divergence")
+    return dict(zip(names, precise(target_divergences).mean(0).unbind(), strict=True))
 
 
 def policy_metrics(

@@ -35,7 +35,7 @@ from lossbench.datasets.dataset import Dataset
 from lossbench.datasets.preferences import Truth
 from lossbench.errors import UsageError
 from lossbench.games import exploitability, preferred_to, regularized_exploitability
-from lossbench.metrics.preference import policy_metrics, preference_metrics
+from lossbench.metrics.preference import divergence_metrics, policy_metrics, preference_metrics
 from lossbench.metrics.ranking import precise
 from lossbench.tasks.preference import Preference, _mismatched_logps, _token_logps
 
@@ -162,6 +162,9 @@ class OnlinePreference(Preference):
     def ref_mismatched_logps(self, sampled_x: Tensor, sampled_targets: Tensor, sampled_mask: Tensor) -> Tensor:
         return super().ref_mismatched_logps(sampled_x, sampled_targets, sampled_mask)
 
+    def ranking_mask(self, sampled_mask: Tensor) -> Tensor:
+        return sampled_mask
+
     def chosen_mask(self, sampled_mask: Tensor) -> Tensor:
         return sampled_mask[:, 0]
 
@@ -184,6 +187,9 @@ class OnlinePreference(Preference):
 
     def token_logps(self, ranking_token_logps: Tensor) -> Tensor:
         return ranking_token_logps.flatten(0, 1)
+
+    def old_ranking_logps(self, rollout_logps: Tensor) -> Tensor:
+        return rollout_logps.sum(-1)
 
     def old_token_logps(self, rollout_logps: Tensor) -> Tensor:
         return rollout_logps.flatten(0, 1)
@@ -244,6 +250,7 @@ class OnlinePreference(Preference):
         policy_exploitability: Tensor,
         policy_regularized_exploitability: Tensor,
         policy_repetition: Tensor,
+        target_divergences: Tensor,
     ) -> dict[str, Tensor]:
         own, ref = data_logps, ref_data_logps
         exact = {
@@ -266,4 +273,5 @@ class OnlinePreference(Preference):
                 self._best_of_n,
             ),
             **{name: precise(values).mean() for name, values in exact.items()},
+            **divergence_metrics(target_divergences),
         }

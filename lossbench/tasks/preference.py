@@ -33,6 +33,7 @@ from lossbench.metrics.preference import (
     information_entropy,
     policy_metrics,
     preference_metrics,
+    target_divergences,
     token_metrics,
     top_tokens,
     win_table,
@@ -69,6 +70,7 @@ class Preference:
             return
         double = torch.float32 if device.type == "mps" else torch.float64
         self._rewards = truth.rewards.to(device, double)
+        self._num_symbols = dataset.num_outputs
         self._first = truth.prompts.shape[1] - 1  # the first place whose target is a completion's
         # Beginnings that differ in the last symbol only share a row: it is none of the inputs.
         self._beginnings = truth.completions[:: dataset.num_outputs, :-1]
@@ -102,6 +104,9 @@ class Preference:
 
     def ranking_logps(self, ranking_token_logps: Tensor) -> Tensor:
         return ranking_token_logps.sum(-1)
+
+    def ranking_values(self, ranking_logits: Tensor) -> Tensor:
+        return ranking_logits.logsumexp(-1)
 
     def chosen_logits(self, ranking_logits: Tensor) -> Tensor:
         return ranking_logits[:, 0]
@@ -176,6 +181,9 @@ class Preference:
     def ref_ranking_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
         return ref_ranking_token_logps.sum(-1)
 
+    def ref_ranking_values(self, ref_ranking_logits: Tensor) -> Tensor:
+        return ref_ranking_logits.logsumexp(-1)
+
     def ref_chosen_features(self, ref_ranking_features: Tensor) -> Tensor:
         return ref_ranking_features[:, 0]
 
@@ -209,6 +217,9 @@ class Preference:
 
     # --- the labels
 
+    def ranking_mask(self, mask: Tensor) -> Tensor:
+        return mask
+
     def chosen_mask(self, mask: Tensor) -> Tensor:
         return mask[:, 0]
 
@@ -227,6 +238,13 @@ class Preference:
         return best.expand(len(mask), -1).flatten()
 
     # --- all completions, where they can be enumerated; ``prompt_ids`` says that they can
+
+    def rewards(self, targets: Tensor, prompt_ids: Tensor) -> Tensor:
+        """[B, R] true rewards: the place of a completion among all is the number that its symbols are the digits of."""
+        place = torch.zeros_like(targets[..., 0])
+        for symbol in targets[..., self._first :].unbind(-1):
+            place = place * self._num_symbols + symbol
+        return self._rewards[prompt_ids.unsqueeze(-1), place].float()
 
     def policy_logps(self, forward: Callable, prompt_ids: Tensor) -> Tensor:
         return self._enumerated(forward)
@@ -252,6 +270,9 @@ class Preference:
     def target_kl(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
         target = self._target_logps
         return (target.exp() * (target - policy_logps)).sum(-1)[prompt_ids]
+
+    def target_divergences(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return target_divergences(policy_logps, self._target_logps)[prompt_ids]
 
     def _enumerated(self, forward: Callable) -> Tensor:
         """[P, Y] log-probability of every completion after every prompt: one pass over their beginnings."""

@@ -80,6 +80,7 @@ CONSTANT = BATCH | {
     "desirable",
     "prompt_ids",
     "preference_table",
+    "rewards",
     "forget_weights",
     "retain_weights",
     "attributed_logits",
