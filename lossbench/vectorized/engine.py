@@ -13,6 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from lossbench.trainer import CHECK_EVERY, Interrupted, Outcome, improves
 from lossbench.vectorized.stack import Member, Stack, enter
 
 MEMORY_SHARE = 0.8  # of what is free
+WRITERS = 8  # records at once: each waits for the disk
 
 
 class Watcher(Protocol):
@@ -340,13 +342,19 @@ class Program:
         finite = stack.finite_weights()
         tests = stack.final_metrics(stack.best_weights)
         self._share_wall()
-        for row, member in enumerate(stack.members):
+
+        def record(row: int) -> None:
+            member = stack.members[row]
             outcome = Outcome("completed", self.step, member.best, member.last_row, None, member.seconds)
             if finite[row]:
                 outcome.best = {**member.best, **tests[row]}
             else:
                 outcome.status, outcome.message = "diverged", "the weights are not finite after the last step"
             self._record(member, outcome, stack.best_of(row) if finite[row] else {})
+
+        with ThreadPoolExecutor(WRITERS) as writers:
+            for written in [writers.submit(record, row) for row in range(len(stack.members))]:
+                written.result()
 
     def _record(self, member: Member, outcome: Outcome, weights: Mapping[str, Tensor]) -> None:
         error = None
