@@ -27,10 +27,11 @@ class TokenDiffusion:
     batch: tuple[str, ...] = ("x", "targets", "ids")
     selection = ("nll", "lower")
     tokens = True  # *b is [B, T]
+    masked = False  # whether some tokens do not count
 
     def __init__(self, dataset: Dataset, device: torch.device):
         targets = dataset.train.labels.get("targets")
-        if targets is None or len(dataset.input_shape) != 1 or "mask" in dataset.train.labels:
+        if targets is None or len(dataset.input_shape) != 1 or ("mask" in dataset.train.labels and not self.masked):
             raise UsageError(
                 "task=token_diffusion reads whole blocks of tokens, which this data set does not have. Choose a data "
                 "set of text, such as dataset=shakespeare, or another task."
