@@ -5,7 +5,7 @@ LOWER_IS_BETTER = {
     *("loss", "nll", "brier", "ece", "mse", "rmse", "mae", "error", "seconds", "aurc", "fpr95", "gap", "flip", "risk"),
     *("perplexity", "bits", "repetition", "divergence", "kl", "ambiguity", "discrepancy", "size", "range", "pinball"),
     *("threshold", "distance", "collapse", "false", "verbatim"),
-    *("errors", "overloaded", "collapsed", "largest", "lipschitz", "step", "exploitability"),
+    *("errors", "overloaded", "collapsed", "largest", "lipschitz", "step", "exploitability", "membership"),
 }
 
 
