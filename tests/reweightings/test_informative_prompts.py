@@ -21,8 +21,8 @@ def test_limit():  # where every prompt counts, every weight is 1; where none do
 def test_hand():  # two of three prompts count: 3 / 2 for their completions, or 12 / 9 for their tokens
     rewards = torch.tensor([[1.0, 0], [1, 1], [0, 0.5]], dtype=torch.float64)
     lengths = torch.tensor([[1.0, 2], [2, 1], [3, 3]], dtype=torch.float64)
-    near(informative_prompts(rewards, lengths), [1.5, 1.5, 0, 0, 1.5, 1.5])
-    near(informative_prompts(rewards, lengths, per="tokens"), [4 / 3, 4 / 3, 0, 0, 4 / 3, 4 / 3])
+    near(informative_prompts(rewards, lengths, per="completions"), [1.5, 1.5, 0, 0, 1.5, 1.5])
+    near(informative_prompts(rewards, lengths), [4 / 3, 4 / 3, 0, 0, 4 / 3, 4 / 3])
 
 
 @pytest.mark.parametrize(("per", "reduction"), [("tokens", token_mean), ("completions", sequence_mean)])

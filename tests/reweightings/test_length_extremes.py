@@ -26,9 +26,9 @@ def test_oracle():  # NumPy's inverse of the distribution function, of the promp
         assert 0 < len(kept) < len(left) < 30
         expected = torch.zeros(30, 3, dtype=torch.float64)
         expected[kept] = 30 / len(kept)
-        near(length_extremes(rewards, lengths), expected.flatten())
+        near(length_extremes(rewards, lengths, per="completions"), expected.flatten())
         expected[kept] = float(lengths.sum() / lengths[kept].sum())
-        near(length_extremes(rewards, lengths, per="tokens"), expected.flatten())
+        near(length_extremes(rewards, lengths), expected.flatten())
 
 
 def test_hand():
@@ -37,6 +37,6 @@ def test_hand():
     rewards = torch.tensor([[1.0, 0]] * 10 + [[1, 1]], dtype=torch.float64)
     lengths = lengths + torch.tensor([[-0.25, 0.25]], dtype=torch.float64)  # only their mean counts
     kept = torch.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 0])
-    near(length_extremes(rewards, lengths), (kept.double() * 11 / 7).repeat_interleave(2))
+    near(length_extremes(rewards, lengths, per="completions"), (kept.double() * 11 / 7).repeat_interleave(2))
     kept[4] = 0  # the longest of ten is above Q(0.9)
-    near(length_extremes(rewards, lengths, cut=0.9), (kept.double() * 11 / 6).repeat_interleave(2))
+    near(length_extremes(rewards, lengths, cut=0.9, per="completions"), (kept.double() * 11 / 6).repeat_interleave(2))
