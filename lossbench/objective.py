@@ -170,6 +170,14 @@ def missing(function: Callable, task: Any, batch: Sequence[str] | None = None, a
     return [name for name in contract.tensor_names(unwrap(function)) if name not in known]
 
 
+def explain(who: str, tensor: str, task: type) -> str:
+    """That ``who`` needs a tensor which the task does not provide, and who does."""
+    own = snake_case(task.__name__)
+    hosts = [other for other in tasks_with(tensor) if other != own]
+    remedy = f"Use task={' or task='.join(hosts)}" if hosts else "Choose another loss, or a task that provides it"
+    return f"'{who}' needs the tensor '{tensor}', which task '{own}' does not provide. {remedy}."
+
+
 def unsuited(function: Callable, task: Any) -> str | None:
     """Why a function cannot work with this task although all its tensors are there; None where it can.
 
@@ -226,15 +234,15 @@ class Objective:
         for place, function in enumerate(self.functions):
             also = ("losses",) if place in self.reweightings else ()
             for name in missing(function, task, self.batch_names, also):
-                raise UsageError(self._explain(name_of(function), name))
+                raise UsageError(explain(name_of(function), name, type(task)))
             if reason := unsuited(function, task):
                 kind = snake_case(type(task).__name__)
                 raise UsageError(f"'{name_of(function)}' {reason} (task={kind}). Choose another one.")
         for name, function in (instead or {}).items():
             if name not in provided(task):
-                raise UsageError(self._explain(name_of(function), name))
+                raise UsageError(explain(name_of(function), name, type(task)))
             for word in missing(function, task, self.batch_names):
-                raise UsageError(self._explain(name_of(function), word))
+                raise UsageError(explain(name_of(function), word, type(task)))
         self.masked = "mask" in provided(task) or "mask" in self.batch_names
         self.has_state = any("state" in names for names in self.wanted)
         everything = [name for names in self.wanted for name in names if name != "losses"]
@@ -264,7 +272,7 @@ class Objective:
             if name in depends or name in ENGINE or name in batch_names:
                 return
             if name not in methods:
-                raise UsageError(self._explain(snake_case(type(self.task).__name__), name))
+                raise UsageError(explain(snake_case(type(self.task).__name__), name, type(self.task)))
             arguments = contract.tensor_names(unwrap(methods[name]))
             inputs = tuple(argument for argument in arguments if argument != "generator")
             for argument in inputs:
@@ -308,12 +316,6 @@ class Objective:
             return {name: upcast(values[name]) for name in names}
 
         return observe
-
-    def _explain(self, who: str, tensor: str) -> str:
-        task = snake_case(type(self.task).__name__)
-        hosts = [other for other in tasks_with(tensor) if other != task]
-        remedy = f"Use task={' or task='.join(hosts)}" if hosts else "Choose another loss, or a task that provides it"
-        return f"'{who}' needs the tensor '{tensor}', which task '{task}' does not provide. {remedy}."
 
     def init(self, facts: Facts, generator: Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """(params, state) of the loss and the regularizers, by function name; on the device of ``facts``."""

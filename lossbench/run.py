@@ -29,7 +29,7 @@ from lossbench.aggregations.aggregation import Aggregation
 from lossbench.aggregations.aggregation import check as check_aggregation
 from lossbench.errors import Busy, RunError, UsageError
 from lossbench.frozen import as_asked
-from lossbench.objective import Facts, Objective, adds_over_micro_batches, unwrap
+from lossbench.objective import Facts, Objective, adds_over_micro_batches, explain, missing, unwrap
 from lossbench.results import record as records
 from lossbench.source import Source
 from lossbench.trainer import Interrupted, Outcome, Settings, Trainer
@@ -482,8 +482,11 @@ def _folder(entry: Any) -> Path:
 def train_prerequisites(prepared: Prepared, watcher: Watcher, stop: Callable[[], bool]) -> None:
     """Train what the run needs before it, or wait for whoever is at it.
 
-    Raises RunError where one of them has no model to give; Interrupted when ``stop`` came true.
+    Raises UsageError where the run could not use them; RunError where one of them has no model to give; Interrupted
+    when ``stop`` came true.
     """
+    if not all(before.finished for before in prepared.prerequisites):
+        _check_tensors(prepared.config)
     for before in prepared.prerequisites:
         if not before.finished:
             watcher.warn(f"{before.name} is trained first: its model is needed")
@@ -497,6 +500,19 @@ def train_prerequisites(prepared: Prepared, watcher: Watcher, stop: Callable[[],
                 time.sleep(0.2)
         if record["status"] != "completed":
             raise RunError(f"{before.name}, whose model is needed, {record['status']}")
+
+
+def _check_tensors(config: Mapping[str, Any]) -> None:
+    """Whether the loss and what goes with it find their tensors, before anything is trained for the run."""
+    from hydra.utils import get_object
+
+    task, labels = get_object(config["task"]["_target_"]), load_dataset(config).train.labels
+    batch = (*task.batch, "x", *labels, "ids")
+    lists = [(group, entry) for group in ("regularizer", "reweighting") for entry in (config.get(group) or {}).values()]
+    for group, entry in [("loss", config["loss"]), *lists]:
+        function = bind(entry, group)
+        for word in missing(function, task, batch, ("losses",) if group == "reweighting" else ()):
+            raise UsageError(explain(unwrap(function).__name__, word, task))
 
 
 @contextlib.contextmanager
@@ -760,6 +776,7 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
     )
     model_shapes = shapes(config, dataset)
     model = build_model(config, *model_shapes)
+    _check_reads(model, dataset, config)
     if config["shard"]:
         from lossbench import distributed
 
@@ -843,6 +860,25 @@ def build(config: dict[str, Any], device: torch.device) -> dict[str, Any]:
         "aggregation": aggregation,
         "shapes": model_shapes,
     }
+
+
+def _check_reads(model: nn.Module, dataset: Any, config: Mapping[str, Any]) -> None:
+    """Raises UsageError where the inputs are tokens and the model wants numbers."""
+    inputs = dataset.train.inputs[0]
+    if inputs.is_floating_point() or inputs.dtype == torch.uint8:
+        return
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(inputs.reshape(-1, inputs.shape[-1])[:1])
+    except RuntimeError as error:
+        if "dtype" in str(error):
+            raise UsageError(
+                f"model={config['choices']['model']} reads numbers, and the inputs of "
+                f"dataset={config['choices']['dataset']} are tokens. Choose a model of tokens, such as model=gpt."
+            ) from None
+    finally:
+        model.train()
 
 
 def _start_from(model: nn.Module, start: nn.Module) -> None:

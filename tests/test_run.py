@@ -658,3 +658,24 @@ def test_run_errors_are_raised_after_the_record_is_written(tmp_path, monkeypatch
     with pytest.raises(RunError, match="ZeroDivisionError"):
         run.execute(ready)
     assert ready.record["status"] == "failed" and not ready.finished
+
+
+def test_a_loss_that_does_not_fit_is_found_before_what_the_run_needs_is_trained(tmp_path):
+    one = prepared(tmp_path, "dataset=bradley_terry", "loss=cross_entropy")
+    with pytest.raises(UsageError, match=r"'cross_entropy' needs the tensor 'logits'"):
+        run.execute(one)
+    (before,) = one.prerequisites
+    assert before.record is None and not before.folder.exists()
+
+
+def test_tokens_want_a_model_of_tokens(tmp_path):
+    one = prepared(tmp_path, "dataset=copying", "model=mlp")
+    with pytest.raises(UsageError, match="model=mlp reads numbers, and the inputs of dataset=copying are tokens"):
+        run.execute(one)
+
+
+@pytest.mark.parametrize("name", ["mixup", "gaussian_noise"])
+def test_tokens_cannot_be_changed_like_numbers(name, tmp_path):
+    one = prepared(tmp_path, "dataset=copying", "budget.steps=1", f"augmentation=[{name}]")
+    with pytest.raises(UsageError, match=f"augmentation={name}: it changes numbers"):
+        run.execute(one)

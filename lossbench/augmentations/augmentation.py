@@ -24,6 +24,16 @@ def images(batch: Batch, name: str) -> Tensor:
     return x
 
 
+def numbers(batch: Batch, name: str) -> Tensor:
+    """x of the batch, which may have any shape and must not be tokens."""
+    x = batch["x"]
+    if not x.is_floating_point():
+        raise UsageError(
+            f"augmentation={name}: it changes numbers, and the inputs of this data set are tokens. Leave it out."
+        )
+    return x
+
+
 def boxes(middle: Tensor, side: Tensor, length: int) -> Tensor:
     """Which of ``length`` pixels lie within ``side`` pixels around the middle, cut off at the border: [B, length].
 

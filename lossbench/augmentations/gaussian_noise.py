@@ -9,10 +9,10 @@ import torch
 from annotated_types import Ge
 from torch import Generator
 
-from lossbench.augmentations.augmentation import Batch
+from lossbench.augmentations.augmentation import Batch, numbers
 
 
 def gaussian_noise(batch: Batch, generator: Generator, *, scale: Annotated[float, Ge(0)] = 0.1) -> Batch:
-    x = batch["x"]
+    x = numbers(batch, "gaussian_noise")
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return {**batch, "x": x + scale * noise}

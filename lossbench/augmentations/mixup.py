@@ -13,11 +13,11 @@ from typing import Annotated
 from annotated_types import Gt
 from torch import Generator
 
-from lossbench.augmentations.augmentation import Batch, beta, mixed, shuffled
+from lossbench.augmentations.augmentation import Batch, beta, mixed, numbers, shuffled
 
 
 def mixup(batch: Batch, generator: Generator, *, alpha: Annotated[float, Gt(0)] = 0.2) -> Batch:
-    x = batch["x"]
+    x = numbers(batch, "mixup")
     partner = shuffled(x, generator)
     weight = beta(alpha, len(x), generator, x.device)
     x = x.lerp(x[partner], weight.to(x.dtype).view(-1, *[1] * (x.ndim - 1)))
