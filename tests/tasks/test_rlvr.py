@@ -247,3 +247,11 @@ def test_prompts_of_one_length_without_a_cache_of_the_end():
 def test_data_without_a_verifier():
     with pytest.raises(UsageError, match="needs prompts with a verifier"):
         Rlvr.shapes(digits(generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_on_a_gpu(precision, tmp_path):
+    one = prepared(tmp_path, *STEPS, "device=cuda", f"precision={precision}")
+    run.execute(one)
+    assert one.record["status"] == "completed" and 0 <= one.record["best"]["test/reward"] <= 1
