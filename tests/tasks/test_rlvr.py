@@ -250,6 +250,7 @@ def test_data_without_a_verifier():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_on_a_gpu(precision, tmp_path):
     one = prepared(tmp_path, *STEPS, "device=cuda", f"precision={precision}")
