@@ -60,6 +60,10 @@ EXEMPT: dict[tuple[str, str], str] = {
         for name in ("independence", "masked")
     },
     **{("kto", name): "its reference point is a mean over the batch" for name in ("independence", "masked")},
+    **{
+        ("f_dpg", name): "the constant of its target and its baseline follow all samples of the batch"
+        for name in ("independence", "masked")
+    },
     ("trade_off_alignment", "masked"): "the angle is that of the mean losses of the whole batch",
     ("palm", "masked"): "an example that does not count has its share of the prototypes and moves them all the same",
     ("palm", "independence"): "the examples of the batch share the prototypes among them and move them",

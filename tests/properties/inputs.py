@@ -74,6 +74,7 @@ CONSTANT = BATCH | {
     "candidate_qualities",
     "chosen_mask",
     "rejected_mask",
+    "ranking_mask",
     "chosen_lengths",
     "rejected_lengths",
     "reward_margins",
