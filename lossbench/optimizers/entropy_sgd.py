@@ -31,6 +31,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import NotNegative, Positive
+from lossbench.optimizers.closure import loss_of
 
 
 class EntropySGD(Optimizer):
@@ -61,10 +62,7 @@ class EntropySGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:

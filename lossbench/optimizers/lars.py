@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import BelowOne, NotNegative
+from lossbench.optimizers.closure import loss_of
 
 
 class LARS(Optimizer):
@@ -38,10 +39,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             decay = group["weight_decay"]
             for p in group["params"]:

@@ -32,6 +32,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import BelowOne, NotNegative
+from lossbench.optimizers.closure import loss_of
 
 Kappa = Literal["l1", "l2", "half_squared_l2", "thresholded_l1"]
 
@@ -51,10 +52,7 @@ class LionK(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         parts = []
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]

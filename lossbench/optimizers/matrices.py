@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import check_base
+from lossbench.optimizers.closure import loss_of
 from lossbench.optimizers.eager import plain_step
 from lossbench.optimizers.groups import roles_of
 
@@ -56,10 +57,7 @@ class MatrixOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for optimizer in self.parts:
             plain_step(optimizer)()
         return loss

@@ -27,6 +27,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import NotNegative, check_base
+from lossbench.optimizers.closure import loss_of
 
 
 class SAM(Optimizer):
@@ -59,12 +60,10 @@ class SAM(Optimizer):
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
         """closure clears the gradients, computes the loss of the batch, calls backward, and returns the loss; it is
         called twice. Returns the loss at theta."""
-        with torch.enable_grad():
-            loss = closure()
+        loss = loss_of(closure)
         moved, originals = self._climb()
         try:
-            with torch.enable_grad():
-                closure()
+            loss_of(closure)
         finally:  # a closure that raises must not leave the weights beside theta
             if moved:
                 torch._foreach_copy_(moved, originals)

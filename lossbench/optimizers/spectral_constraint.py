@@ -34,6 +34,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from lossbench.optimizers.check import NotNegative, Positive, check_base
+from lossbench.optimizers.closure import loss_of
 from lossbench.optimizers.eager import plain_step
 from lossbench.optimizers.groups import roles_of
 
@@ -67,10 +68,7 @@ class SpectralConstraint(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         plain_step(self.base)()
         for group in self.param_groups:
             for p, role in zip(group["params"], roles_of(group), strict=True):
