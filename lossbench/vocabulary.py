@@ -875,7 +875,7 @@ def prompt_lengths(sizes: Sizes, generator: Generator) -> Int[Tensor, "B"]:
 
 
 def answers(sizes: Sizes, generator: Generator) -> Int[Tensor, "B A"]:
-    """What the verifier of the data set compares the completions of each prompt with, such as the tokens of the answer."""
+    """What the data set's verifier compares the completions of each prompt with, such as the tokens of the answer."""
     return torch.randint(sizes.C, (sizes.B, sizes.A), generator=generator)
 
 

@@ -44,9 +44,13 @@ def completions(dataset: Dataset, generator: Generator, *, chosen_only: bool = F
 def _of_prompts(dataset: PromptDataset, samples: Samples) -> TokenDataset:
     whole = split_of(samples.rows.unsqueeze(1), samples.starts.unsqueeze(1), samples.stops.unsqueeze(1), {})
     flat = _flat(whole, False)
-    parts = torch.arange(len(flat)).split(three_parts(len(flat)))
+    train, validation, test = (
+        flat.select(part) for part in torch.arange(len(flat)).split(list(three_parts(len(flat))))
+    )
     return TokenDataset(
-        *(flat.select(part) for part in parts),
+        train,
+        validation,
+        test,
         num_outputs=dataset.num_outputs,
         class_names=dataset.class_names,
         tokenizer=dataset.tokenizer,
