@@ -910,6 +910,19 @@ def completion_tokens(sizes: Sizes, generator: Generator) -> Int[Tensor, "B R T"
     return torch.randint(sizes.C, (sizes.B, sizes.R, sizes.T), generator=generator)
 
 
+def rollout_tokens(sizes: Sizes, generator: Generator) -> Int[Tensor, "B R T"]:
+    """The token behind each place of prompt and sampled completion; completions of a prompt begin at the same place."""
+    return torch.randint(sizes.C, (sizes.B, sizes.R, sizes.T), generator=generator)
+
+
+def rollout_mask(sizes: Sizes, generator: Generator) -> Bool[Tensor, "B R T"]:
+    """True where the token behind a place is the completion's, its end included: one block for each."""
+    first = torch.randint(sizes.T // 2, (sizes.B, 1, 1), generator=generator)
+    length = torch.randint(1, sizes.T // 2 + 2, (sizes.B, sizes.R, 1), generator=generator)
+    places = torch.arange(sizes.T)
+    return (places >= first) & (places < first + length)
+
+
 def advantages(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
     """``completion_advantages`` at each token; no gradient."""
     return _normal((sizes.B, 1), generator).expand(-1, sizes.T).clone()

@@ -45,7 +45,14 @@ class Rlvr:
     selection = ("reward", "higher")
     tokens = True
     same_model = ("reference",)
-    collected = ("rollouts", "rewards", "ref_rewards", "rollout_logps", "rollout_entropies", "rollout_ref_logps")
+    collected: tuple[str, ...] = (
+        "rollouts",
+        "rewards",
+        "ref_rewards",
+        "rollout_logps",
+        "rollout_entropies",
+        "rollout_ref_logps",
+    )
 
     def __init__(
         self,
@@ -145,6 +152,12 @@ class Rlvr:
 
     def completion_entropies(self, rollout_entropies: Tensor, mask: Tensor) -> Tensor:
         return masked_mean(rollout_entropies, self._by_prompt(mask), dim=-1)
+
+    def rollout_tokens(self, rollouts: Tensor) -> Tensor:
+        return rollouts[..., 1:]
+
+    def rollout_mask(self, rollouts: Tensor, prompt_lengths: Tensor) -> Tensor:
+        return self._counts(rollouts, prompt_lengths)
 
     def completion_tokens(self, rollouts: Tensor, prompt_lengths: Tensor) -> Tensor:
         return self._behind(rollouts, prompt_lengths)

@@ -64,8 +64,9 @@ def signature(method: Any) -> None:
         for term, value in values.items():
             assert value.dtype == dtype, f"{term} is {value.dtype} where the inputs are {dtype}"
             of_completions = (inputs.SIZES.B * inputs.SIZES.R,)
-            allowed = ((), (inputs.SIZES.B,), of_completions, inputs.Sizes(tokens=tokens).b)
-            assert value.shape in allowed, f"{term} has shape {list(value.shape)}, not [], [B], [B R] or [B, T]"
+            of_tokens = (*of_completions, inputs.SIZES.T)
+            allowed = ((), (inputs.SIZES.B,), of_completions, of_tokens, inputs.Sizes(tokens=tokens).b)
+            assert value.shape in allowed, f"{term} has shape {list(value.shape)}, not [], [B], [B (R)] or [B (R), T]"
         if "state" in method.words:
             fresh = draw(method, tokens=tokens, dtype=dtype, warm=False)["state"]
             shapes = {name: (t.shape, t.dtype) for name, t in fresh.items()}

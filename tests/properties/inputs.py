@@ -75,6 +75,7 @@ CONSTANT = BATCH | {
     "chosen_mask",
     "rejected_mask",
     "ranking_mask",
+    "rollout_mask",
     "chosen_lengths",
     "rejected_lengths",
     "reward_margins",

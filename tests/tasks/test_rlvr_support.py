@@ -25,7 +25,7 @@ def measured():
     objective = Objective(policy_gradient, task, mean)
     split = dataset.test
     batch = {"x": split.inputs, **split.labels, "ids": torch.arange(len(split.inputs))}
-    observe = objective.observer(objective.observable(task.batch), task.batch)
+    observe = objective.observer([*objective.observable(task.batch), "samples"], task.batch)
     with torch.no_grad():
         return task, observe(Network.of(reference), batch)
 
@@ -33,7 +33,7 @@ def measured():
 def test_a_policy_that_is_the_reference_differs_by_chance_alone(measured):
     task, values = measured
     found = task.test_metrics({"test": values})
-    now = task.metrics(**values)
+    now = task.metrics(**{name: value for name, value in values.items() if name != "samples"})
     for name in ("reward", "pass_at_1", "pass_at_64"):  # other samples of the same policy
         assert float(found[f"start_{name}"]) == pytest.approx(float(now[name]), abs=0.1)
     assert float(found["answer_entropy"]) == pytest.approx(float(found["start_answer_entropy"]), rel=0.05)
@@ -54,3 +54,15 @@ def test_hand(measured):  # a policy that writes the same right answer every tim
     assert float(found["solutions"]) == 0 and float(found["answer_entropy"]) == 0
     found = task.test_metrics({"test": {**values, "sample_tokens": tokens, "sample_rewards": torch.ones(10, 64)}})
     assert float(found["solutions"]) == 1 and float(found["net_discovery"]) == 1
+
+
+def test_tokens_of_rollouts_at_their_places(measured):
+    task, values = measured
+    written, lengths = values["samples"], values["prompt_lengths"]
+    mask, tokens = task.rollout_mask(written, lengths), task.rollout_tokens(written)
+    completions = task.completion_tokens(written, lengths)
+    assert mask.any(-1).all() and not mask.all()
+    for i in range(len(written)):
+        for s in range(3):
+            own = tokens[i, s][mask[i, s]].tolist()
+            assert own == completions[i, s, : len(own)].tolist()
