@@ -12,7 +12,7 @@ eta       > 0, step size; eta beta <= 1
 Returns   [B] loss per prompt
 Numerics  log softmax, with probabilities only as weights
 Paper     Munos et al. 2023, arXiv:2312.00886, the update of Nash-MD
-Differs   sums over all completions in the place of samples; the update is as it is commonly given, not read in the paper
+Differs   sums over all completions in the place of samples; the update is as commonly given, not read in the paper
 """
 
 from typing import Annotated
