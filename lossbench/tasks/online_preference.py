@@ -35,7 +35,7 @@ from lossbench.datasets.dataset import Dataset
 from lossbench.datasets.preferences import Truth
 from lossbench.errors import UsageError
 from lossbench.games import exploitability, preferred_to, regularized_exploitability
-from lossbench.metrics.preference import divergence_metrics, policy_metrics, preference_metrics
+from lossbench.metrics.preference import divergence_metrics, policy_metrics, preference_metrics, target_divergences
 from lossbench.metrics.ranking import precise
 from lossbench.tasks.preference import Preference, _mismatched_logps, _token_logps
 
@@ -234,6 +234,9 @@ class OnlinePreference(Preference):
         same = torch.einsum("plc,qlc->pq", at, at) / at.shape[1]
         others = max(len(at) - 1, 1)
         return ((same.sum(1) - same.diagonal()) / others)[prompt_ids]
+
+    def target_divergences(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
+        return target_divergences(policy_logps, self._target_logps)[prompt_ids]
 
     def metrics(  # type: ignore[override]  # its signature names what it needs
         self,

@@ -11,7 +11,8 @@ Metrics     accuracy of log(policy / reference) on held-out pairs, its margin, t
             and how they have moved; entropy and mass of the likeliest tokens; how the gradients of both completions lie
             to each other; where completions can be enumerated, exactly: expected true reward, win rate against the
             reference, KL to the reference, entropy, and how much more reward the best policy of this KL and best-of-n
-            have; see lossbench/metrics/preference.py. At the end also start_<metric>: what the policy began with
+            have; see lossbench/metrics/preference.py. At the end also start_<metric>, what the policy began with, and
+            frontier_<kl>
 """
 
 from collections.abc import Callable, Mapping
@@ -33,12 +34,14 @@ from lossbench.metrics.preference import (
     information_entropy,
     policy_metrics,
     preference_metrics,
-    target_divergences,
+    reward_at,
     token_metrics,
     top_tokens,
     win_table,
 )
 from lossbench.metrics.ranking import precise
+
+FRONTIER_AT = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # values of the KL
 
 
 class Preference:
@@ -271,9 +274,6 @@ class Preference:
         target = self._target_logps
         return (target.exp() * (target - policy_logps)).sum(-1)[prompt_ids]
 
-    def target_divergences(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
-        return target_divergences(policy_logps, self._target_logps)[prompt_ids]
-
     def _enumerated(self, forward: Callable) -> Tensor:
         """[P, Y] log-probability of every completion after every prompt: one pass over their beginnings."""
         log_p = forward(self._rows)[:, self._first :].to(self._rewards.dtype).log_softmax(-1)
@@ -315,9 +315,11 @@ class Preference:
         return found | {"target_kl": precise(target_kl).mean(), "information_entropy": precise(information).mean()}
 
     def test_metrics(self, splits: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """start_<metric>: of the reference on the test split, which is what the policy was before the first step."""
+        """start_<metric>: of the reference on the test split, which is what the policy was before the first step; and
+        frontier_<kl>: the most reward that a policy of this KL can have, for the report."""
         test = splits["test"]
         found: dict[str, Tensor] = {}
+        most: dict[str, Tensor] = {}
         if "ref_chosen_logps" in test and "ref_rejected_logps" in test:
             chosen, rejected = test["ref_chosen_logps"], test["ref_rejected_logps"]
             made = preference_metrics(chosen, rejected, chosen, rejected)
@@ -334,7 +336,9 @@ class Preference:
             )
             found |= {name: made[name] for name in ("reward", "win_rate", "completion_entropy")}
             found["target_kl"] = self.target_kl(ref, every).mean()
-        return {f"start_{name}": value for name, value in found.items()}
+            kls = torch.tensor(FRONTIER_AT, dtype=ref.dtype, device=ref.device)
+            most = {f"frontier_{at:g}": reward_at(self._frontier, kl) for at, kl in zip(FRONTIER_AT, kls, strict=True)}
+        return {f"start_{name}": value for name, value in found.items()} | most
 
 
 def _last(values: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def test_what_was_sampled(dataset):
 
 def test_divergences_to_the_target(dataset):
     policy, reference = table(dataset, 1), table(dataset, 2)
-    task = Preference(dataset, CPU, reference=reference)
+    task = OnlinePreference(dataset, CPU, reference=reference)
     asked = torch.tensor([0, 4, 8])
     found = task.target_divergences(task.policy_logps(policy, asked), asked)
     by_hand = []
