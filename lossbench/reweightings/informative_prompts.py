@@ -6,7 +6,7 @@ with n the completions of the batch, or their tokens, so that the mean is the on
 nothing of which completion is better. The dynamic sampling of DAPO, without the sampling.
 
 rewards   [B, R] of the R completions of each prompt        completion_lengths  [B, R] their tokens
-per       what the reduction takes its mean over. tokens: of reduction=token_mean; completions: of the others
+per       what the reduction takes its mean over. tokens: token_mean; completions: sequence_mean, fixed_length_mean
 Returns   [B R] weight of each completion; a batch in which nothing is kept has weight 0 everywhere
 Numerics  rewards are compared exactly: they come from a verifier
 Paper     Yu et al. 2025 (DAPO), arXiv:2503.14476, the condition 0 < #(right completions) < G on its objective

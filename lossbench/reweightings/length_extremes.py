@@ -9,7 +9,7 @@ counts completions, or their tokens, so that the mean is the one over what is ke
 rewards   [B, R] of the R completions of each prompt        completion_lengths  [B, R] their tokens
 shortest, longest, cut   in [0, 1]: up to which quantile a prompt counts as short, and between which two as long. With
           shortest >= longest and cut = 1 it is informative_prompts; cut = 1 keeps what had to be cut off, too
-per       what the reduction takes its mean over. tokens: of reduction=token_mean; completions: of the others
+per       what the reduction takes its mean over. tokens: token_mean; completions: sequence_mean, fixed_length_mean
 Returns   [B R] weight of each completion; a batch in which nothing is kept has weight 0 everywhere
 Numerics  parts of n prompts are compared with a tolerance of 1e-6 / n
 Paper     Chen, Koenig and Dilkina 2025, arXiv:2510.01459. The filter and 0.3, 0.65 and 0.95 are known from summaries of
