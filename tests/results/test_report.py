@@ -466,6 +466,8 @@ def policies(outputs: Path) -> Path:
     for seed in range(3):
         for loss, kl, reward, gap in (("dpo", 0.5, 1.0, 0.2), ("sft", (0.25, 0.375, 0.75)[seed], 0.5, 0.4)):
             known = {"test/kl": kl, "test/reward": reward + seed, "test/frontier_gap": gap}
+            if seed == 0:
+                known |= {"test/frontier_0.1": 0.5, "test/frontier_1": 1.5, "test/frontier_8": 9.0}
             add(write_run(outputs, loss=loss, seed=seed), outputs, known | {"test/reward_gain": reward})
         add(write_run(outputs, loss=NASTY, seed=seed), outputs, {"test/kl": 1.0, "test/reward": 2.0 + seed})
     write_run(outputs, loss="dpo", seed=9)  # a run without a KL is no point
@@ -486,9 +488,10 @@ def test_reward_against_kl(tmp_path):
     points = {group.name: (group.x, group.y) for group in chart.groups}
     assert points["dpo"] == ([0.5] * 3, [1.0, 2.0, 3.0]) and points["sft"] == ([0.25, 0.375, 0.75], [0.5, 1.5, 2.5])
     assert points[NASTY] == ([1.0] * 3, [2.0, 3.0, 4.0])
-    # The reference of seed 0 has reward 1.0 - 1.0 = 0. At KL 1/2 the most is 1.2, at 1/4 it is 0.5 + 0.4.
+    # The reference of seed 0 has reward 1.0 - 1.0 = 0. At KL 1/2 the most is 1.2, at 1/4 it is 0.5 + 0.4; the runs
+    # record three more points, of which one is beyond all runs.
     assert [curve.name for curve in chart.limits] == [f"the most with seed {seed}" for seed in range(3)]
-    assert chart.limits[0].x == [0.0, 0.25, 0.5] and chart.limits[0].y == [0.0, 0.9, 1.2]
+    assert chart.limits[0].x == [0.0, 0.1, 0.25, 0.5, 1.0] and chart.limits[0].y == [0.0, 0.5, 0.9, 1.2, 1.5]
     assert chart.limits[2].x == [0.0, 0.5, 0.75] and chart.limits[2].y == pytest.approx([2.0, 3.2, 2.9])
     rows = {row[0]: row[1:] for row in section.policy_table.rows}
     assert rows["dpo"] == [3, 0.5, 2.0, pytest.approx(0.2)] and rows["sft"] == [

@@ -230,6 +230,19 @@ def test_what_it_begins_with():
     )
     assert found["start_reward"].item() == pytest.approx(rewards)
     assert "start_margin" not in found  # that of a policy with itself
+    # The frontier at the KL of some optimum is its reward, and at 8 nats, which no policy needs, the best there is.
+    frontier = [found[f"frontier_{kl}"].item() for kl in ("0.1", "0.25", "0.5", "1", "2", "4", "8")]
+    assert frontier == sorted(frontier) and rewards < frontier[0]
+    assert frontier[-1] == pytest.approx(dataset.truth.rewards.max(1).values.mean().item())
+    tilted = (task._ref_logps + dataset.truth.rewards / 0.9).log_softmax(-1)
+    kl, reward = (
+        (tilted.exp() * (tilted - task._ref_logps)).sum(-1).mean(),
+        (tilted.exp() * dataset.truth.rewards).sum(-1),
+    )
+    low, high = sorted(zip((0.1, 0.25, 0.5, 1, 2, 4, 8), frontier, strict=True), key=lambda point: abs(point[0] - kl))[
+        :2
+    ]
+    assert min(low[1], high[1]) <= reward.mean() <= max(low[1], high[1])
 
 
 def test_unpaired_data_need_a_loss_for_single_completions():

@@ -5,6 +5,7 @@ Every statistic is one of statistics.py or comparing.py; here they are only aske
 
 import json
 import math
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,7 @@ THRESHOLDS = 81  # of a performance profile
 FADED = -1  # the style of a method beyond HUES: thin and grey
 KL, GAINS = "test/kl", ("test/reward", "test/win_rate")  # what a policy costs, and what it brings: the first there is
 GAP, GAIN = "test/frontier_gap", "test/reward_gain"  # to the best policy of the same KL; over the reference's reward
+FRONTIER = re.compile(r"test/frontier_([\d.]+)$")  # the reward of the best policy of this KL
 NOT_REPEATED = ("search", "outputs", "retry", "fail_fast", "seed")  # a trial's own values stand beside its search
 
 
@@ -564,9 +566,9 @@ def _tuning(dataset: str, settings: Mapping[str, Sequence[float]], selection: st
 def _policies(dataset: str, groups: Mapping[str, Sequence[Record]]) -> ScatterChart | None:
     """Reward, or win rate, against the KL to the reference, a point a run; None where no run has both.
 
-    Where runs record how much more the best policy of their KL has, its points are the limit. Runs share one where they
-    share seed and reference, which shows in the reference's reward. Between its points, which are exact, a limit is
-    drawn straight; the true one is concave, hence nowhere below.
+    Where runs record how much more the best policy of their KL has, and what it has at other KLs, these points are the
+    limit. Runs share one where they share seed and reference, which shows in the reference's reward. Its points are
+    exact; between them it is drawn straight, and the true one is concave, hence nowhere below.
     """
     completed = [run for runs in groups.values() for run in runs if run["status"] == "completed"]
     column = next((c for c in GAINS if any(_finite(run, KL, c) for run in completed)), None)
@@ -583,10 +585,15 @@ def _policies(dataset: str, groups: Mapping[str, Sequence[Record]]) -> ScatterCh
         for run, (kl, reward) in zip(shown, values, strict=True):
             if column == GAINS[0] and _finite(run, GAP, GAIN):
                 start = reward - run["best"][GAIN]
-                limits[run["seed"], round(start, 6)] |= {(0.0, start), (kl, reward + run["best"][GAP])}
+                known = {
+                    float(m[1]): v for key, v in run["best"].items() if v is not None and (m := FRONTIER.match(key))
+                }
+                own = {(0.0, start), (kl, reward + run["best"][GAP]), *known.items()}
+                limits[run["seed"], round(start, 6)] |= own
+    furthest = max(max(group.x) for group in points)
     curves = []
     for (seed, _), own in sorted(limits.items()):
-        ordered = sorted(own)
+        ordered = [(x, y) for x, y in sorted(own) if x <= furthest]
         curves.append(Curve(f"the most with seed {seed}", [x for x, _ in ordered], [y for _, y in ordered]))
     return ScatterChart(f"reward-and-kl-{dataset}", f"{dataset}: {column} against KL", KL, column, points, curves)
 

@@ -300,8 +300,9 @@ def _policies(section: Section, report: Report, numbered: Callable[[], str]) -> 
         "<p>What a policy gains against its KL to the reference, a point for each completed run: gains are only "
         "comparable at the same KL"
         + (
-            ". Grey: the most that any policy of that KL can have, exact at the KL of every run and at 0, where the "
-            "reference is, and straight in between; a line for each seed, which has a reference of its own"
+            ". Grey: the most that any policy of that KL can have, exact at the KL of every run, at 0, where the "
+            "reference is, and at the KLs that the runs record, and straight in between, where the truth is a little "
+            "higher; a line for each seed, which has a reference of its own"
             if any(chart.limits for chart in section.policies)
             else ""
         )
