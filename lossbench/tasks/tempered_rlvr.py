@@ -8,8 +8,8 @@ found at a high temperature raises the entropy, what is right and has been found
     H <= target   up to share B R of the own completions are replaced        H > target   half as many as could be
 
 H is the mean over the tokens of the policy's own completions, whose rewards are the word ``rewards``: what leaves out
-prompts with equal rewards leaves out what has been replaced there. Log-probabilities are those at the task's temperature,
-for all completions. Advantages of own completions are those among the own, whether they have been replaced or not.
+prompts with equal rewards leaves out what has been replaced there. Log-probabilities are those at the task's
+temperature, for all completions. Advantages of own completions are those among the own, replaced or not.
 
 Batch       as of rlvr        reference, completions, temperature, parts, passes, samples   as of rlvr
 target      > 0, of the entropy of a token, in nats
