@@ -943,6 +943,11 @@ def ref_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
     return -_normal((sizes.B, sizes.T), generator).abs()
 
 
+def masked_token_logps(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
+    """``old_token_logps`` where a part of the prompt, of its picture, is hidden; no gradient."""
+    return -_normal((sizes.B, sizes.T), generator).abs()
+
+
 def token_entropies(sizes: Sizes, generator: Generator) -> Float[Tensor, "B T"]:
     """Entropy of the policy over the next token at each place of a sampled completion, in nats, >= 0."""
     return _normal((sizes.B, sizes.T), generator).abs()

@@ -7,6 +7,7 @@ from lossbench import contract
 from lossbench.datasets.prompts import PromptDataset
 from lossbench.errors import UsageError
 from lossbench.variants.completions import completions
+from tests.datasets import test_digit_prompts
 from tests.datasets.support import generator, splits
 from tests.datasets.test_every_dataset import CONFIGS, PROMPTS, build
 
@@ -72,6 +73,8 @@ def _solved(dataset, row, start, stop):
     completion = [dataset.class_names[token] for token in row[start : stop - 1].tolist()]
     if prompt[-1] == ">":
         return completion == sorted(prompt[:-1])
+    if prompt[-1] == "?":
+        return completion in test_digit_prompts.digits_of("".join(prompt[:-2]))
     if ":" in prompt:
         numbers, goal = prompt[: prompt.index(":")], "".join(prompt[prompt.index(":") + 1 : -1])
         return sorted(completion[::2]) == sorted(numbers) and eval("".join(completion)) == int(goal)

@@ -76,6 +76,7 @@ CONSTANT = BATCH | {
     "rejected_mask",
     "ranking_mask",
     "rollout_mask",
+    "masked_token_logps",
     "chosen_lengths",
     "rejected_lengths",
     "reward_margins",
