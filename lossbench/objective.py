@@ -163,7 +163,8 @@ def missing(function: Callable, task: Any, batch: Sequence[str] | None = None, a
 
     also   further names that are there: ``losses`` for a reweighting
     """
-    known = {*provided(task), *(task.batch if batch is None else batch), *also}
+    given = {*(task.batch if batch is None else batch)} - {*getattr(task, "withheld", ())}
+    known = {*provided(task), *given, *also}
     known |= {"forward", "model_parameters", "progress"}
     known |= {"params"} if sibling(function, "init_params") else set()
     known |= {"state"} if sibling(function, "init_state") else set()
@@ -207,7 +208,8 @@ class Objective:
     loss, reduction, regularizers, reweightings   functions with their hyper-parameters bound (functools.partial)
     task    an object whose public methods provide tensors; see lossbench/tasks/. Those that it names in ``collected``
             are made once for a batch of the data, before the steps on it: with the weights of that moment, in
-            evaluation mode, without gradient. Their first axis is that of the batch
+            evaluation mode, without gradient. Their first axis is that of the batch. What it names in ``withheld`` is
+            not taken from the batch of a step, but from its methods, or is not there
     batch   the names that a batch of this data set has
     instead {name: function} of tensors that are made by these instead of by the task's methods
     Raises UsageError where a named tensor cannot be provided.
@@ -226,7 +228,8 @@ class Objective:
         self.task = task
         self.methods = {**provided(task), **(instead or {})}
         self.reduction = reduction
-        self.batch_names = tuple(task.batch if batch is None else batch)
+        withheld = getattr(task, "withheld", ())
+        self.batch_names = tuple(name for name in (task.batch if batch is None else batch) if name not in withheld)
         self.functions = [loss, *regularizers, *reweightings]
         self.reweightings = range(len(self.functions) - len(reweightings), len(self.functions))
         self.names = [name_of(f) for f in self.functions]

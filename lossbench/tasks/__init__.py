@@ -10,6 +10,12 @@ numbers that every run of the task reports, whatever loss trained it.
 ``start``       may be absent: a frozen model whose weights the trained model begins with
 ``same_model``  may be absent: keywords of frozen models that are to be of the run's own ``model`` and ``head``, such as
                 the one to start from: where they are trained first, they have these, unless told otherwise
+``collected``   may be absent: the tensors that are made once for a batch of the data, before the steps on it, with the
+                weights of that moment, in evaluation mode and without gradient: samples from the model, for instance.
+                Their first axis is that of the batch
+``withheld``    may be absent: names of the batch that a step does not see, because the task's methods of these names,
+                where it has them, are what is meant
+``parts``, ``passes``   keys of the config where a batch of the data serves several steps: see lossbench/source.py
 A keyword-only parameter of the constructor is a key of the task's config; one annotated ``nn.Module`` is given there as
 the folder of a finished run and arrives as that run's frozen model.
 """

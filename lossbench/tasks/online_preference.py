@@ -2,10 +2,8 @@
 
 Once for every batch the policy of that moment ("old") samples completions of the prompts of the batch, and the true
 preferences put them in order; then come ``passes`` times ``parts`` optimizer steps on them. Everything that losses of
-task=preference take is of these completions, but for what the data bring themselves (reward_margins): it stays that of
-the data's own pairs. For losses that need no samples there are sums over all completions, and the table of preferences.
-For those of task=rlvr the samples are there with their true rewards; ``mask`` is not of them, so that the level of a
-ratio must be that of tokens.
+task=preference take is of these completions. For losses that need no samples there are sums over all completions, and
+the table of preferences; for those of task=rlvr the samples are there with their true rewards.
 
 Batch       as in preference; of x, the prompts. The true preferences must be known (dataset=bradley_terry, with or
             without variant=[intransitive])
@@ -45,6 +43,7 @@ MOST_PREFERENCES = 2**24
 class OnlinePreference(Preference):
     selection = ("preference_rate", "higher")
     tokens = True  # losses of reinforcement learning have a value for each token of a sample
+    withheld = ("mask", "reward_margins")  # of the data's own completions
     collected = ("sampled_ranking", "old_enumerated_logps", "old_chosen_logps", "old_rejected_logps", "rollout_logps")
 
     def __init__(
@@ -178,6 +177,12 @@ class OnlinePreference(Preference):
 
     def rewards(self, sampled_ranking: Tensor, prompt_ids: Tensor) -> Tensor:
         return self._rewards[prompt_ids].gather(1, sampled_ranking).float()
+
+    def reward_margins(self, rewards: Tensor) -> Tensor:
+        return rewards[:, 0] - rewards[:, -1]
+
+    def mask(self, sampled_mask: Tensor) -> Tensor:
+        return sampled_mask.flatten(0, 1)
 
     def completion_advantages(self, rewards: Tensor) -> Tensor:
         return group_normalized(rewards)

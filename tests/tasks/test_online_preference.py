@@ -36,6 +36,10 @@ def made(circular=True, **hyperparameters):
     return dataset, OnlinePreference(dataset, CPU, reference=table(dataset, 2), **hyperparameters)
 
 
+def draws(objective):
+    return {step.name: generator(3) for step in objective.collection_draws}
+
+
 def ranking(task, policy, asked, seed=0):
     logps = task.policy_logps(policy, asked)
     draws = [
@@ -139,6 +143,27 @@ def test_samples_of_reinforcement_learning():  # prompt by prompt, with the rewa
     assert torch.equal(task.old_token_logps(task.rollout_logps(own)), task.token_logps(own))
 
 
+def test_mask_and_margins_are_of_the_samples():
+    """A step sees those, and the metrics those of the data's own pairs."""
+    from lossbench.losses.preference.mmpo import mmpo
+
+    dataset, task = made(circular=False, samples=3)
+    labels = {name: values[:5] for name, values in dataset.train.labels.items()}
+    batch = {"x": dataset.train.inputs[:5], **labels, "ids": torch.arange(5)}
+    policy = table(dataset, 2)
+    uniforms = torch.rand((2, 5, 3), generator=generator(), dtype=torch.float64)
+    with torch.no_grad():
+        chosen = task.sampled_ranking(task.policy_logps(policy, labels["prompt_ids"]), labels["prompt_ids"], *uniforms)
+    rewards = task.rewards(chosen, labels["prompt_ids"])
+    assert torch.equal(task.reward_margins(rewards), rewards[:, 0] - rewards[:, 2])
+    rows = task.sampled_rows(chosen, labels["prompt_ids"])
+    assert task.mask(task.sampled_mask(rows)).shape == (15, rows.shape[-1] - 1)
+    objective = Objective(mmpo, task, mean, batch=tuple(batch))
+    made_by = {step.name for step in (*objective.plan, *objective.collection)}
+    assert {"mask", "reward_margins"} <= made_by and not {"mask", "reward_margins"} & {*objective.batch_names}
+    assert "mask" not in {step.name for step in objective._resolve(["data_logps"], tuple(batch))[0]}
+
+
 def test_metrics_by_loops():
     dataset, task = made(beta=0.3)
     policy, reference = table(dataset, 1), table(dataset, 2)
@@ -195,7 +220,7 @@ def test_mirror_prox_reaches_the_equilibrium():  # rounds of gradients on a tabl
     batch = {"x": dataset.train.inputs[:9], **{k: v[:9] for k, v in dataset.train.labels.items()}, "prompt_ids": asked}
     gap = [task.policy_regularized_exploitability(task.policy_logps(policy, asked), asked).mean().item()]
     for _ in range(25):
-        collected = objective.collect(Network.of(policy), batch, {})
+        collected = objective.collect(Network.of(policy), batch, draws(objective))
         optimizer = torch.optim.LBFGS(policy.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
         def closure(collected=collected, optimizer=optimizer):
@@ -226,10 +251,11 @@ def test_policy_gradients(
         return found
 
     sampled = Objective(loss, task, mean, batch=names, instead={"completion_advantages": leave_one_out})
-    given = sampled.collect(Network.of(policy), batch, {s.name: generator(3) for s in sampled.collection_draws})
+    given = sampled.collect(Network.of(policy), batch, draws(sampled))
     whole = Objective(partial(expected_reward, beta=0.0), task, mean, batch=names)
-    exact = gradient(whole, {"prompt_ids": torch.arange(9), "mask": batch["mask"]})
-    found = 3 * gradient(sampled, given)  # the mean over the three places of a completion, and its sum
+    few = {name: values[:9] for name, values in batch.items()}
+    exact = gradient(whole, whole.collect(Network.of(policy), few, draws(whole)))
+    found = 2 * gradient(sampled, given)  # the mean over the two tokens of a completion, and its sum
     assert torch.nn.functional.cosine_similarity(found.flatten(), exact.flatten(), dim=0) > 0.99
     assert (found.norm() / exact.norm()).item() == pytest.approx(1, abs=0.03)
 
