@@ -210,6 +210,18 @@ def methods(
     forbidden = [key for key in varying if key.split(".")[0] not in TUNABLE]
     tunable = [key for key in varying if key.split(".")[0] in TUNABLE]
     notes: list[str] = []
+    if (forbidden and not mix) or (tunable and not tuned):
+        needed = _needed(runs.records)
+        kept = [record for record in runs.records if record["run"] not in needed]
+        left_out = len(runs.records) - len(kept)
+        if kept and left_out:
+            # What was trained on the spot for others differs from them in more than the method.
+            groups, trials, notes = methods(Runs(runs.dataset, kept), by, metric, tuned, mix, better_higher)
+            return (
+                groups,
+                trials,
+                [f"runs left out, because others have their models from them: {left_out}", *notes],
+            )
     if forbidden and not mix:
         raise UsageError(
             f"runs on {runs.dataset} differ in {_differences(runs, forbidden)}: these must not be mixed. "
@@ -233,18 +245,25 @@ def methods(
             name = f"{name}[{label}]"
         settings[name][json.dumps(tuning, sort_keys=True)].append(record)
     selection = f"validation/{metric.rsplit('/', 1)[-1]}"
-    methods = {
+    chosen = {
         name: max(options.values(), key=lambda own: validation_score(own, selection, better_higher))
         for name, options in settings.items()
     }
     if mix:
-        methods = {name: list({run["seed"]: run for run in own}.values()) for name, own in methods.items()}
+        chosen = {name: list({run["seed"]: run for run in own}.values()) for name, own in chosen.items()}
     if tuned:
         notes.append(f"tuned: every method with its best setting by {selection}, the mean over its seeds")
     trials = {name: len(options) for name, options in settings.items()}
     if len(set(trials.values())) > 1:
         notes.append("the number of settings tried differs between the methods: the one with more had more chances")
-    return dict(sorted(methods.items())), trials, notes
+    return dict(sorted(chosen.items())), trials, notes
+
+
+def _needed(records: Sequence[Record]) -> set[str]:
+    """The runs that others have a frozen model from, such as a teacher or the policy to start from."""
+    entries = [value for record in records for value in (record["config"].get("task") or {}).values()]
+    single = [entry for value in entries for entry in (value if isinstance(value, list) else [value])]
+    return {entry["run"] for entry in single if isinstance(entry, Mapping) and "run" in entry}
 
 
 def _several(runs: Runs, by: str, keys: Sequence[str]) -> set[str]:

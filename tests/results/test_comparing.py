@@ -71,6 +71,29 @@ def test_hyperparameters_of_the_compared_group_make_methods():
     assert [row.name for row in compared(records)[0].rows] == ["cross_entropy", "focal[gamma=1]", "focal[gamma=2]"]
 
 
+def test_models_trained_for_others_are_left_out_where_they_do_not_compare():
+    def pair(seed, **reference):
+        first = {**record(seed=seed, budget__epochs=9, **reference), "run": f"reference{seed}"}
+        model = {"train": ["loss=cross_entropy"], "run": first["run"], "folder": "f"}
+        policies = [record(loss, seed=seed, task__reference=model) for loss in ("dpo", "focal")]
+        return [first, *policies, record("kto", seed=seed, task__references=[model])]
+
+    runs = [run for seed in range(2) for run in pair(seed)]
+    [found] = compared(runs, baseline="dpo")
+    assert [row.name for row in found.rows] == ["dpo", "focal", "kto"] and found.rows[1].n == 2
+    assert found.notes == ["runs left out, because others have their models from them: 2"]
+    # One that nobody needs is refused as before.
+    with pytest.raises(UsageError, match="differ in budget"):
+        compared([*runs, {**record(seed=5, budget__epochs=7), "run": "another"}])
+    # A teacher on equal terms is a method like others.
+    teacher = {**record(seed=0), "run": "teacher"}
+    student = record("focal", seed=0, task__teacher={"train": [], "run": "teacher", "folder": "f"})
+    [found] = compared([teacher, student])
+    assert [row.name for row in found.rows] == ["cross_entropy", "focal"] and not any(
+        "left out" in n for n in found.notes
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
