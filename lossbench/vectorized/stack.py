@@ -232,7 +232,7 @@ class Block:
 
 @dataclass
 class Segment:
-    """Rows that one optimizer updates.
+    """Rows that one optimizer updates, of one block or of several.
 
     rows        of the stack
     optimizer   over slices of the stacked parameters
@@ -260,6 +260,14 @@ class Segment:
     @property
     def learning_rate(self) -> float:
         return self.optimizer.param_groups[0]["lr"]
+
+
+def _segment_key(member: Member) -> tuple[str, str]:
+    """Equal for rows that may be one segment: of one block, or of several whose losses have no parameters and use the
+    whole model."""
+    whole = {step.inputs for step in member.objective.plan} >= set(PASSES)
+    own = not whole or any(label[0] == "params" for _, labels in member.layout for label in labels)
+    return block_key(member.objective) if own else "", member.segment_key
 
 
 # --- the stack -----------------------------------------------------------------------------------------------------
@@ -306,7 +314,7 @@ class Stack:
         self.average = [self._parameter(n, list(row)) for n, row in zip(self.parameters, averages, strict=False)]
         self.best_weights = self._stack_best(payloads)
         self.blocks = [self._block(rows) for rows in _runs_of([keys[id(m)][0] for m in self.members])]
-        self.segments = [self._segment(rows) for rows in _runs_of([keys[id(m)][:2] for m in self.members])]
+        self.segments = [self._segment(rows) for rows in _runs_of([_segment_key(m) for m in self.members])]
         self.fresh = True  # no step was made yet
         self.data = Data(self.members, self.blocks, device)
         for member, payload in zip(self.members, payloads, strict=True):
@@ -522,6 +530,9 @@ class Stack:
             gradients = torch.autograd.grad(own.sum(), leaves, retain_graph=True, allow_unused=True)
             unused = (names.get(id(p)) for p, g in zip(leaves, gradients, strict=True) if g is None)
             block.unused = frozenset(label for label in unused if label is not None)
+        for s in self.segments:
+            if len({b.unused for b in self.blocks if b.rows.start < s.rows.stop and s.rows.start < b.rows.stop}) > 1:
+                raise ValueError("losses that ask for the model's outputs leave different parts of it without gradient")
 
     def _gradients(self, segment: Segment) -> dict[Label, Tensor | None]:
         found: dict[Label, Tensor | None] = {}
