@@ -1,6 +1,7 @@
 """Every speed target as a row: `make bench`, or `python -m benchmarks [--quick] [--only NAME] [--json FILE]`.
 
-Says what was measured and whether the target is met; the exit code is 0 either way.
+Says what was measured, whether the target is met and, where it is not, what takes the time; the exit code is 0 either
+way.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch; one thread everywhere
 
-from benchmarks import collecting, memory, stacked, start_up, sweeps, training_step, vocabulary
+from benchmarks import collecting, memory, stacked, start_up, sweeps, training_step, vocabulary, where
 from benchmarks.measure import Row
 from lossbench.display import say
 from lossbench.results.tables import Table, show
@@ -56,14 +57,18 @@ BENCHMARKS = [
     ),
     *(
         Benchmark(
-            [f"vectorized_{device}"],
-            lambda f, q, device=device, target=target: [  # type: ignore[misc]
-                stacked.vectorized(
-                    f, device, target, turns=1 if q else 3, runs=2 if q else 64, epochs=1 if q else 20, start=not q
-                )
+            [f"vectorized_{name}{device}"],
+            lambda f, q, name=name, device=device, target=target: [  # type: ignore[misc]
+                stacked.vectorized(name, device, f, target=target, turns=1 if q else 3, quick=q)
             ],
         )
-        for device, target in (("cpu", 3.5), ("cuda", 20))
+        for name, device, target in (
+            ("", "cpu", 3.5),
+            ("losses_", "cpu", 3.5),
+            ("", "cuda", 20),
+            ("convnet_", "cuda", 20),
+            ("resnet_", "cuda", None),
+        )
     ),
     Benchmark(
         ["memory_contrastive"],
@@ -87,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only see that every row runs; the figures mean nothing")
     parser.add_argument("--only", metavar="NAME", help="only the rows of this name; * stands for anything")
+    parser.add_argument("--profile", action="store_true", help="say of every row what takes the time, met or not")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write everything that was measured")
     options = parser.parse_args(arguments)
     chosen = [b for b in BENCHMARKS if any(fnmatch.fnmatch(name, options.only or "*") for name in b.names)]
@@ -104,11 +110,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("value: median over turns, in time of the processor unless said; quartiles of the turns beside it")
     missed = [row.name for row in rows if row.verdict == "MISSED"]
     say(f"missed: {', '.join(missed)}" if missed else "no target was missed")
+    profiles = {}
+    for row in rows:
+        if row.name in where.PROFILES and (row.verdict == "MISSED" or options.profile):
+            with tempfile.TemporaryDirectory() as folder:
+                profiles[row.name] = where.PROFILES[row.name](Path(folder), options.quick)
+            say(f"{row.name}: {profiles[row.name]}")
     if options.quick:
         say("--quick: nothing was measured long enough to mean anything")
     if options.json:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        found = [{**asdict(row), "target": row.target, "verdict": row.verdict} for row in rows]
+        found = [
+            {**asdict(row), "target": row.target, "verdict": row.verdict, "profile": profiles.get(row.name)}
+            for row in rows
+        ]
         content = {"time": now, "quick": options.quick, "load": load, "machine": machine(), "rows": found}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,55 +1,77 @@
-"""Many runs as one program against the same runs one after another, through the command line both.
+"""Many runs as one program against the same runs one after another and in slots, through the command line all three.
 
-A sweep of one run of one step, for each of the two launchers, is taken off: starting a sweep is a row of its own.
+By the wall, from the start of the process: what a user waits for, the start of the sweep included, which is as long for
+each of them and makes the ratio smaller.
 """
 
+import json
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 from benchmarks.measure import LOSSBENCH, Row, Seconds, by_turns, command, spread
 
+ROOT = Path(__file__).parents[1]
+RATES = "optimizer.lr=1e-4,2e-4,5e-4,1e-3,2e-3,5e-3,1e-2,2e-2"
+TWELVE = (
+    "loss=cross_entropy,focal,polyloss,squentropy,brier,dual_focal,hinge,comp_sum,logit_adjustment,balanced_softmax,"
+    "exponential,seesaw"
+)
+STEPS = ("dataset._target_=benchmarks.workloads.random_colour_images", "budget.steps=250", "evaluation.steps=125")
+WORKLOADS: dict[str, tuple[str, Sequence[str]]] = {
+    "": ("64 runs of the digits mlp, 8 learning rates x 8 seeds", (RATES, "seed=range(0,8)")),
+    "losses_": ("60 runs of the digits mlp, twelve losses x 5 seeds", (TWELVE, "seed=range(0,5)")),
+    "convnet_": ("64 runs of a convnet, images 3x32x32", ("model=convnet", *STEPS, RATES, "seed=range(0,8)")),
+    "resnet_": ("16 runs of ResNet-18, images 3x32x32", ("model=resnet18", *STEPS, "seed=range(0,16)")),
+}
+LAUNCHERS = {
+    "one after another": ("hydra/launcher=local", "hydra.launcher.slots=1"),
+    "in slots": ("hydra/launcher=local",),
+    "vectorized": ("hydra/launcher=vectorized",),
+}
 
-def vectorized(folder: Path, device: str, target: float, *, turns: int, runs: int, epochs: int, start: bool) -> Row:
-    """Row 'vectorized_<device>'; without ``start`` nothing is taken off."""
+
+def overrides(name: str, quick: bool) -> list[str]:
+    """Of a workload; to be quick the first two values of what is swept, and two steps."""
+    chosen = list(WORKLOADS[name][1])
+    if not quick:
+        return chosen
+    fewer = [f"{key}={','.join(values.split(',')[:2])}" for key, values in (o.split("=", 1) for o in chosen)]
+    return [*(o for o in fewer if not o.startswith("seed=")), "seed=0,1", "budget.steps=2", "evaluation.steps=2"]
+
+
+def vectorized(name: str, device: str, folder: Path, *, target: float | None, turns: int, quick: bool) -> Row:
+    """Row 'vectorized_<name><device>'."""
     import torch
 
-    where = {"cpu": f"{torch.get_num_threads()} thread a program, all cores", "cuda": "a GPU"}[device]
-    name, what = f"vectorized_{device}", f"vectorized launcher, {runs} runs of a small mlp / one after another, {where}"
+    row, what = f"vectorized_{name}{device}", f"{WORKLOADS[name][0]}: vectorized launcher / one after another"
     if device == "cuda" and not torch.cuda.is_available():
-        return Row(name, what, least=target, absent="no GPU here")
-    number = count()
+        return Row(row, what, least=target, absent="needs CUDA: no GPU here")
+    number, peaks = count(), {}
 
-    def sweep(launcher: str, size: int, budget: str) -> Seconds:
+    def sweep(launcher: str) -> Seconds:
         outputs = folder / str(next(number))
-        options = [f"device={device}", budget, f"evaluation.epochs={epochs}", f"seed=range(0,{size})"]
-        return command(LOSSBENCH, "train", "-m", *launcher.split(), *options, f"outputs={outputs}")
+        options = [*overrides(name, quick), *LAUNCHERS[launcher], f"device={device}"]
+        seconds = command(LOSSBENCH, "train", "-m", *options, f"outputs={outputs}", PYTHONPATH=str(ROOT))
+        records = [json.loads(path.read_bytes()) for path in outputs.glob("runs/**/record.json")]
+        assert records and all(record["status"] in ("completed", "diverged") for record in records)
+        peaks[launcher] = max(record["memory"]["peak_bytes"] or 0 for record in records)
+        return seconds
 
-    def whole(launcher: str) -> Seconds:
-        return sweep(launcher, runs, f"budget.epochs={epochs}")
-
-    def begun(launcher: str) -> Seconds:
-        return sweep(launcher, 1, "budget.steps=1") if start else Seconds(0.0, 0.0)
-
-    one_by_one, stacked = "hydra/launcher=local hydra.launcher.slots=1", "hydra/launcher=vectorized"
-    alone, alone_begun, together, together_begun = by_turns(
-        lambda: whole(one_by_one),
-        lambda: begun(one_by_one),
-        lambda: whole(stacked),
-        lambda: begun(stacked),
-        turns=turns,
-    )
-    alone, together = (
-        [a - b for a, b in zip(side, its_start, strict=True)]
-        for side, its_start in ((alone, alone_begun), (together, together_begun))
-    )
-    pairs = list(zip(alone, together, strict=True))
-    processor = spread([a.processor / b.processor for a, b in pairs])
-    seconds = [spread([t.wall for t in side])["value"] for side in (alone, together)]
+    sides = by_turns(*(lambda launcher=launcher: sweep(launcher) for launcher in LAUNCHERS), turns=turns)
+    times = dict(zip(LAUNCHERS, sides, strict=True))
+    wall = {launcher: spread([t.wall for t in side])["value"] for launcher, side in times.items()}
+    alone, slots, together = times.values()
+    to_slots = spread([a.wall / b.wall for a, b in zip(slots, together, strict=True)])
+    processor = spread([a.processor / b.processor for a, b in zip(alone, together, strict=True)])
+    shown = ", ".join(f"{launcher} {seconds:.1f} s" for launcher, seconds in wall.items())
+    megabytes = f"{peaks['vectorized'] / 1e6:.0f} MB / {peaks['one after another'] / 1e6:.0f} MB"
     return Row(
-        name,
+        row,
         what,
-        **spread([a.wall / b.wall for a, b in pairs]),
+        **spread([a.wall / b.wall for a, b in zip(alone, together, strict=True)]),
         least=target,
-        note=f"by the wall: {seconds[0]:.1f} s / {seconds[1]:.1f} s; by the processor {processor['value']:.2f}",
-        details={"processor": processor, "runs": runs, "epochs": epochs},
+        note=f"wall from process start: {shown}; in slots / vectorized {to_slots['value']:.2f}; by the processor "
+        f"{processor['value']:.2f}; peak memory of a process {megabytes}",
+        details={"wall": wall, "slots": to_slots, "processor": processor, "peak_bytes": peaks},
     )

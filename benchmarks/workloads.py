@@ -24,6 +24,18 @@ def random_images(*, generator: Generator) -> Dataset:
     return Dataset(split(8000), split(1000), split(1000), num_outputs=10, mean=mean, std=std)
 
 
+def random_colour_images(*, generator: Generator) -> Dataset:
+    """8,000 images [3, 32, 32] to train on, 10 classes: noise in the shape of CIFAR-10."""
+
+    def split(size: int) -> Split:
+        images = torch.rand(size, 3, 32, 32, generator=generator)
+        return Split(images, {"targets": torch.randint(10, (size,), generator=generator)})
+
+    return Dataset(
+        split(8000), split(1000), split(1000), num_outputs=10, mean=torch.tensor(0.5), std=torch.tensor(0.29)
+    )
+
+
 IMAGES = f"dataset._target_={random_images.__module__}.{random_images.__name__}"
 
 

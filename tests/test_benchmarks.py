@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
+from benchmarks import where
 from benchmarks.measure import Row, Seconds, by_turns, spread
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_row_runs(tmp_path):
     file = tmp_path / "new" / "figures.json"
-    quick = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file)]
+    quick = [sys.executable, "-m", "benchmarks", "--quick", "--profile", "--json", str(file)]
     done = subprocess.run(quick, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())
@@ -26,29 +27,44 @@ def test_every_row_runs(tmp_path):
     waiting = {row.name for row in benchmarks.NOT_BUILT}
     assert {name for name, row in rows.items() if row["verdict"] == "not built yet"} == waiting
     if not torch.cuda.is_available():
-        assert rows["vectorized_cuda"]["verdict"] == "no GPU here"
-        waiting |= {"vectorized_cuda"}
+        on_cuda = {name for name in rows if name.endswith("_cuda")}
+        assert {rows[name]["verdict"] for name in on_cuda} == {"needs CUDA: no GPU here"}
+        waiting |= on_cuda
     assert {name for name, row in rows.items() if row["value"] is None} == waiting
     assert all(rows[name]["value"] > 0 for name in rows.keys() - waiting)
     # The two sides of a ratio did the same work: after hundreds of steps not one bit of the weights differs.
     for name in ("step_digits", "step_images"):
         assert rows[name]["details"]["weights_apart"] == 0 and rows[name]["details"]["steps"] > 500
     assert rows["step_digits_one_group"]["details"]["weights_apart"] > 0
+    # What takes the time, of every row that can say so; the parts of a profile are of what the row is about.
+    assert {name for name, row in rows.items() if row["profile"]} == set(where.PROFILES)
+    for name, parts in {
+        "step_digits": ("forward", "backward", "optimizer"),
+        "start_train": ("torch", "lossbench", "hydra"),
+        "sweep_run": ("building", "evaluation", "a process of its own"),
+        "collect": ("reading and parsing", "rows"),
+        "vectorized_cpu": ("forward and loss", "backward", "optimizer", "evaluation"),
+    }.items():
+        assert all(part in rows[name]["profile"] for part in parts), rows[name]["profile"]
     assert found["quick"] and {"torch", "python", "processor", "cores"} <= found["machine"].keys()
 
 
 def test_a_missed_target_is_marked_and_no_failure(monkeypatch, capsys):
     rows = [
         Row("fast", "", value=1.05, low=1.0, high=1.1, most=1.1),
-        Row("slow", "", value=1.2, low=1.1, high=1.3, most=1.1),
+        Row("collect", "", value=1.2, low=1.1, high=1.3, most=1.1),
         Row("little", "", value=3.0, low=3.0, high=3.0, least=3.5),
         Row("compared", "", value=9.0, low=9.0, high=9.0),
     ]
     monkeypatch.setattr(benchmarks, "BENCHMARKS", [benchmarks.Benchmark([r.name for r in rows], lambda f, q: rows)])
+    monkeypatch.setattr(
+        where, "PROFILES", {"fast": lambda f, q: "not asked", "collect": lambda f, q: "the disk, mostly"}
+    )
     assert benchmarks.main([]) == 0
     printed = capsys.readouterr().out
     assert [row.verdict for row in rows] == ["met", "MISSED", "MISSED", ""]
-    assert "missed: slow, little" in printed and "<= 1.1" in printed and ">= 3.5" in printed
+    assert "missed: collect, little" in printed and "<= 1.1" in printed and ">= 3.5" in printed
+    assert "collect: the disk, mostly" in printed and "not asked" not in printed
 
 
 def test_only(capsys):
