@@ -239,7 +239,7 @@ def show(name: str) -> str:
 
 def _find(group: str, name: str) -> Path | None:
     """The config that the name, alone or with its group or family before it, means within a group."""
-    head, _, rest = name.partition("/")
+    head, _, rest = name.replace("=", "/").partition("/")  # as the command line has it: recipe=grpo
     wanted = rest if head == group and rest else name
     for stem, path in locations.config_files(group).items():
         if wanted in (stem, path.relative_to(locations.configs() / group).with_suffix("").as_posix()):

@@ -179,6 +179,8 @@ def _hosted(base: Composed, overrides: Sequence[Swept], skipped: dict[str, str])
         *(("regularizer", name, entry) for name, entry in (config.get("regularizer") or {}).items()),
         *(("reweighting", name, entry) for name, entry in (config.get("reweighting") or {}).items()),
     ]:
+        if not isinstance(entry, Mapping) or "_target_" not in entry:  # a key of what is not chosen: preparing says so
+            continue
         also = ("losses",) if group == "reweighting" else ()
         reason = _lacking(entry["_target_"], config["task"]["_target_"], config, also)
         if reason is not None:
