@@ -38,6 +38,9 @@ TUNABLE = ("optimizer", "schedule", "loss", "regularizer", "reweighting", "reduc
            "ema", "weight_decay_on_all", "precision", "head", "aggregation", "aggregation_of",
            "advantage")  # fmt: skip
 
+MOST_NAMED = 40  # metrics in a message
+OF_RECIPES = ("loss", "advantage", "reduction", "regularizer", "reweighting")  # what a recipe chooses
+
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{'optimizer.lr': 0.1, ...}; lists are values."""
@@ -178,7 +181,10 @@ def check_metric(records: Sequence[Record], metric: str) -> None:
     known = sorted({key for record in records for key in record["best"]})
     if known and metric not in known:
         near = nearest(metric, known) or "."
-        raise UsageError(f"--metric {metric}: no run reports it{near} There are: {', '.join(known)}.")
+        usual = [key for key in known if key.startswith("test/") and key.count("/") == 1] or known
+        shown = usual[:MOST_NAMED]
+        more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+        raise UsageError(f"--metric {metric}: no run reports it{near} There are: {', '.join(shown)}{more}.")
 
 
 def _score(record: Record, metric: str) -> float:
@@ -199,12 +205,18 @@ def _baseline(wanted: str | None, by: str, names: list[str]) -> str:
     return next((name for name in ("cross_entropy", "adamw", "wsd", "mlp") if name in names), names[0])
 
 
+def _belongs(key: str, by: str) -> bool:
+    """Whether the key is a part of what is compared."""
+    group = key.split(".")[0]
+    return group == by or (by == "recipe" and group in OF_RECIPES)
+
+
 def methods(
     runs: Runs, by: str, metric: str, tuned: bool, mix: bool, better_higher: bool
 ) -> tuple[dict[str, list[Record]], dict[str, int], list[str]]:
     """({method: its runs, one a seed}, {method: settings tried}, notes)."""
-    varying = [key for key in runs.varying() if key != by and not key.startswith(f"{by}.")]
-    inside = [key for key in runs.varying() if key.startswith(f"{by}.")]
+    inside = [key for key in runs.varying() if key != by and _belongs(key, by)]
+    varying = [key for key in runs.varying() if key != by and key not in inside]
     if "task" in varying and by == "loss":
         varying.remove("task")  # a teacher, say, is part of what is compared; the metrics are the same
     forbidden = [key for key in varying if key.split(".")[0] not in TUNABLE]

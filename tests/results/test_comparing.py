@@ -210,3 +210,34 @@ def test_table_has_the_words():
     records = [record(seed=0), record("focal", seed=0)]
     text = render(comparing.comparison_table(compared(records), "test/accuracy", "loss"))
     assert "too few seeds" in text and "6 seeds are needed" in text
+
+
+def test_a_recipe_brings_its_parts():
+    """Its loss, advantage and reduction are what is compared; another optimizer is not. Two settings of it are two."""
+
+    def recipe(name, seed, **config):
+        parts = {"grpo": ("group_normalized", "sequence_mean"), "dr_grpo": ("group_centered", "fixed_length_mean")}
+        score = 0.5 + 0.1 * (name == "grpo")
+        found = record("clipped_policy_gradient", seed, score, **{"loss__clip_high": 0.2, **config})
+        advantage, reduction = parts[name]
+        found["choices"] |= {"recipe": name, "advantage": advantage, "reduction": reduction}
+        return found
+
+    records = [recipe(name, seed) for name in ("grpo", "dr_grpo") for seed in range(3)]
+    [found] = compared(records, by="recipe", baseline="dr_grpo")
+    assert [row.name for row in found.rows] == ["dr_grpo", "grpo"] and found.rows[1].difference == pytest.approx(0.1)
+    wider = [recipe("grpo", seed, loss__clip_high=0.3) for seed in range(3)]
+    [found] = compared([*records, *wider], by="recipe", baseline="dr_grpo")
+    assert {row.name for row in found.rows} == {"dr_grpo", "grpo[loss.clip_high=0.2]", "grpo[loss.clip_high=0.3]"}
+    with pytest.raises(UsageError, match=r"differ in optimizer\.lr"):
+        compared([*records, *(recipe("grpo", seed, optimizer__lr=1.0) for seed in range(3))], by="recipe")
+
+
+def test_a_message_does_not_name_hundreds_of_metrics():
+    one = record()
+    one["best"] |= {f"test/corrupted_{i}/accuracy": 0.5 for i in range(300)}
+    with pytest.raises(
+        UsageError, match=r"did you mean 'test/accuracy'\? There are: test/accuracy and 302 more"
+    ) as error:
+        compared([one], metric="test/acuracy")
+    assert len(str(error.value)) < 200
