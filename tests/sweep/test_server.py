@@ -9,6 +9,7 @@ import pytest
 
 from lossbench.sweep import plan as plans
 from lossbench.sweep.server import LONGEST, send, targets
+from lossbench.sweep.server_process import ServerProcess
 from tests.sweep.test_plan import make
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -60,3 +61,16 @@ def test_no_message_is_longer_than_a_pipe_takes_in_one_piece():
     assert len(content) <= LONGEST and content.endswith(b"\n")
     message = json.loads(content)
     assert message["warn"] == 1 and message["text"].startswith("\u00e4" * 300) and message["text"].endswith("...")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="only Linux shows the environment of a process")
+def test_workers_keep_freed_memory_unless_told_otherwise(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    server = ServerProcess()
+    try:
+        with open(f"/proc/{server.process.pid}/environ") as file:
+            found = dict(entry.split("=", 1) for entry in file.read().split("\0") if "=" in entry)
+    finally:
+        server.close(at_once=True)
+    assert found["MALLOC_TRIM_THRESHOLD_"] == "1000" and found["MALLOC_MMAP_THRESHOLD_"] == str(2**25)

@@ -9,7 +9,7 @@ import torch
 from lossbench import checkpoint, run
 from lossbench.results import record as records
 from lossbench.trainer import Interrupted
-from lossbench.vectorized import engine
+from lossbench.vectorized import engine, stack
 from lossbench.vectorized.engine import bytes_per_run
 from lossbench.vectorized.stack import enter
 from tests.vectorized.support import (
@@ -57,18 +57,29 @@ def test_one_order_for_all(double, tmp_path):  # noqa: F811
     assert_stack_equals_singles(tmp_path, runs, 1e-9)
 
 
+def on_features(tmp_path, seed):
+    config = variant(tmp_path, (), {"seed": seed, "optimizer.weight_decay": 0.3}).config
+    target = "lossbench.regularizers.feature_norm.feature_norm"
+    return run.prepare({**config, "loss": {"_target_": target, "_partial_": True, "weight": 1.0}})
+
+
 def test_unused_parameters(double, tmp_path):  # noqa: F811
     # A loss on features alone leaves the head without a gradient, which an optimizer does not even decay. Its
     # neighbours' losses must not change that, nor a regularizer that wants the weights.
-    def on_features(seed):
-        config = variant(tmp_path, (), {"seed": seed, "optimizer.weight_decay": 0.3}).config
-        target = "lossbench.regularizers.feature_norm.feature_norm"
-        return run.prepare({**config, "loss": {"_target_": target, "_partial_": True, "weight": 1.0}})
-
-    runs = [on_features(0), on_features(1)]
+    runs = [on_features(tmp_path, 0), on_features(tmp_path, 1)]
     runs += variants(tmp_path, (), [{"seed": 0, "optimizer.weight_decay": 0.3}, {"seed": 1}])
     runs += variants(tmp_path, ("regularizer=[l2_norm]", "loss=focal"), [{"seed": 0}])
     assert_stack_equals_singles(tmp_path, runs, 1e-9)
+
+
+def test_one_optimizer_for_losses_with_different_gradients_is_refused(monkeypatch, tmp_path):
+    # Blocks share an optimizer only where all of them use the whole model. Were that judged wrongly, the runs would go
+    # alone rather than have the weights decay that a loss does not use.
+    monkeypatch.setattr(stack, "_segment_key", lambda member: ("", member.segment_key))
+    runs = [on_features(tmp_path, 0), variant(tmp_path, (), {"seed": 0, "optimizer.weight_decay": 0.3})]
+    reasons = engine.train(runs)
+    assert set(reasons) == {each.run for each in runs}
+    assert all("different parts" in reason for reason in reasons.values())
 
 
 def test_mixed_precision(tmp_path):
