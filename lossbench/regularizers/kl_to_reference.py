@@ -14,6 +14,7 @@ Returns     [B, T]; k2 and k3 are >= 0
 Numerics    d is clamped to +-20, where its gradient ends
 Paper       Schulman 2020, Approximating KL divergence, for the estimators; k3 with weight 0.04: Shao et al. 2024
             (GRPO), arXiv:2402.03300, eq. 4
+Differs     the log-ratio is clamped
 """
 
 from typing import Annotated, Literal

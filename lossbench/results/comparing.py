@@ -251,9 +251,10 @@ def methods(
     for record, config in zip(runs.records, runs.configs, strict=True):
         name = written(value_of(record, by))
         own = [key for key in inside if key in config]
-        label = ",".join(f"{key.removeprefix(by + '.')}={written(config[key])}" for key in own)
+        told = [key for key in own if (name, key) in several]
+        label = ",".join(f"{key.removeprefix(by + '.')}={written(config[key])}" for key in told)
         tuning = {key: config.get(key) for key in (*tunable, *(own if tuned else ()))}
-        if label and not tuned and name in several:
+        if label and not tuned:
             name = f"{name}[{label}]"
         settings[name][json.dumps(tuning, sort_keys=True)].append(record)
     selection = f"validation/{metric.rsplit('/', 1)[-1]}"
@@ -278,13 +279,13 @@ def _needed(records: Sequence[Record]) -> set[str]:
     return {entry["run"] for entry in single if isinstance(entry, Mapping) and "run" in entry}
 
 
-def _several(runs: Runs, by: str, keys: Sequence[str]) -> set[str]:
-    """The names whose runs differ in the group's own hyper-parameters."""
+def _several(runs: Runs, by: str, keys: Sequence[str]) -> set[tuple[str, str]]:
+    """The names whose runs differ in hyper-parameters of their own, each with those."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record, config in zip(runs.records, runs.configs, strict=True):
         for key in keys:
             seen[written(value_of(record, by)), key].add(json.dumps(config.get(key)))
-    return {name for (name, _), values in seen.items() if len(values) > 1}
+    return {pair for pair, values in seen.items() if len(values) > 1}
 
 
 def validation_score(own: Sequence[Record], key: str, better_higher: bool) -> float:

@@ -325,6 +325,7 @@ def domain_samples(method: Any, name: str) -> list[float]:
         return []
     default = parameter.default if isinstance(parameter.default, (int, float)) else 0.5
     tries = [default, *(default * factor for factor in (0.5, 0.75, 1.5)), 0.25, 0.5, 0.75, default - 0.5, default + 0.5]
+    tries += [2.0, 3.0, 4.0]
     allowed = [float(value) for value in tries if contract.accepts(parameter.annotation, value)]
     found = sorted(set(allowed), key=allowed.index)[:3]
     assert len(found) == 3, f"no three values of '{name}' to try in {contract.describe(parameter.annotation)}"

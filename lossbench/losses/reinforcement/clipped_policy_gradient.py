@@ -16,6 +16,7 @@ Numerics     log-ratios are clamped to +-20: a ratio is finite in every precisio
 Paper        Schulman et al. 2017 (PPO), arXiv:1707.06347, eq. 7; clip_high: Yu et al. 2025 (DAPO), arXiv:2503.14476,
              eq. 10; dual_clip: Ye et al. 2019, arXiv:1912.09729, eq. 8; geometric_mean: Zheng et al. 2025 (GSPO),
              arXiv:2507.18071, eq. 5 to 7
+Differs      nothing; the papers' reductions and KL terms are choices of their own
 """
 
 from typing import Annotated, Literal
@@ -42,15 +43,15 @@ def clipped_policy_gradient(
     dual_clip: Annotated[float, Gt(1)] | None = None,
     level: Level = "token",
 ) -> Float[Tensor, "B T"]:
-    rho = ratio(token_logps, old_token_logps, mask, level)
-    clipped = rho.clamp(1 - clip_low, 1 + clip_high)
+    rho = _ratio(token_logps, old_token_logps, mask, level)
+    clipped = rho.clamp(min=1 - clip_low).clamp(max=1 + clip_high)
     values = torch.maximum(-advantages * rho, -advantages * clipped)
     if dual_clip is None:
         return values
     return torch.where(advantages < 0, torch.minimum(values, -dual_clip * advantages), values)
 
 
-def ratio(
+def _ratio(
     token_logps: Float[Tensor, "B T"], old_token_logps: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"], level: Level
 ) -> Float[Tensor, "B T"]:
     """The new probability over the old one, of what the level says."""
@@ -75,7 +76,7 @@ def diagnostics(
     """clipped_fraction   of the tokens: where clipping has taken the gradient away
     old_kl             estimate of KL(old || new) of a token, the mean of rho - 1 - log rho
     """
-    rho = ratio(token_logps, old_token_logps, mask, level)
+    rho = _ratio(token_logps, old_token_logps, mask, level)
     clipped = ((rho > 1 + clip_high) & (advantages > 0)) | ((rho < 1 - clip_low) & (advantages < 0))
     change = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST)
     return {"clipped_fraction": clipped.to(rho.dtype), "old_kl": change.exp() - 1 - change}

@@ -7,6 +7,7 @@ advantages    [B, T] without gradient
 Returns       [B, T], of which the gradient is that of the expected reward, where the policy is the one that sampled
 Numerics      linear in token_logps
 Paper         Williams 1992 (REINFORCE)
+Differs       nothing
 """
 
 from jaxtyping import Float
