@@ -163,9 +163,17 @@ def compare_runs(
     by_dataset: dict[str, list[Record]] = defaultdict(list)
     for record in ended:
         by_dataset[record["choices"]["dataset"]].append(record)
-    found = []
+    if baseline is not None:
+        having = {dataset for dataset, own in by_dataset.items() if baseline in {written(value_of(r, by)) for r in own}}
+        left_out = sorted(by_dataset.keys() - having) if having else []
+        by_dataset = {dataset: own for dataset, own in by_dataset.items() if dataset not in left_out}
+    else:
+        left_out = []
+    found: list[DatasetComparison] = []
     for dataset, own in sorted(by_dataset.items()):
         groups, trials, notes = methods(Runs(dataset, own), by, metric, tuned, mix, better_higher)
+        if left_out and not found:
+            notes.append(f"data sets left out, because nothing there has {by}={baseline}: {', '.join(left_out)}")
         if len(groups) < 2:
             notes.append(f"only one value of {by}: nothing to compare it with")
         scores = {name: {run["seed"]: _score(run, metric) for run in runs} for name, runs in groups.items()}

@@ -241,3 +241,12 @@ def test_a_message_does_not_name_hundreds_of_metrics():
     ) as error:
         compared([one], metric="test/acuracy")
     assert len(str(error.value)) < 200
+
+
+def test_data_sets_without_the_baseline_are_left_out():
+    records = [record(loss, seed) for loss in ("cross_entropy", "focal") for seed in range(3)]
+    records += [record(loss, seed, dataset="bradley_terry") for loss in ("dpo", "ipo") for seed in range(3)]
+    [found] = compared(records, baseline="cross_entropy")
+    assert found.dataset == "digits" and any("left out" in n and "bradley_terry" in n for n in found.notes)
+    with pytest.raises(UsageError, match="no finished run has loss=hinge"):
+        compared(records, baseline="hinge")
