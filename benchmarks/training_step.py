@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.measure import Row, Seconds, now, spread
 from benchmarks.workloads import IMAGES, prepared
-from lossbench import run, seeds
+from lossbench import binding, building, run, seeds
 
 NEVER = "evaluation.steps=1000000000"
 WORKLOADS = {  # what is trained, its overrides, and the epochs of a block
@@ -31,9 +31,9 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
     groups   of parameters: 2 as the run has them, no weight decay on biases; 1 is the shortest thing to write, and
              other arithmetic than the run's
     """
-    dataset, steps, size = run.load_dataset(config), config["budget"]["steps"], config["batch_size"]
+    dataset, steps, size = building.load_dataset(config), config["budget"]["steps"], config["batch_size"]
     inputs, targets = dataset.train.inputs, dataset.train.labels["targets"]
-    made = run.build_model(config, dataset.input_shape, dataset.num_outputs)
+    made = building.build_model(config, dataset.input_shape, dataset.num_outputs)
     model: nn.Module = made
     if dataset.mean is not None:
         inputs = (inputs - dataset.mean) / dataset.std
@@ -43,7 +43,7 @@ def bare_loop(config: dict[str, Any], groups: int) -> Iterator[nn.Module]:
     split = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
     parameters: Any = split if groups == 2 else model.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
-    schedule = run.bind(config["schedule"], "schedule")
+    schedule = binding.bind(config["schedule"], "schedule")
     rates = [lr * schedule(step, steps) for step in range(steps)]
     criterion = F.cross_entropy if targets.ndim == 1 else _of_tokens
     step = epoch = 0
@@ -90,7 +90,7 @@ class Turns(run.Silent):
 def training_step(name: str, folder: Path, *, blocks: int, groups: int = 2) -> Row:
     what, overrides, epochs = WORKLOADS[name]
     config = prepared([*overrides, "budget.steps=1"], folder).config
-    block = round(epochs * (len(run.load_dataset(config).train) // config["batch_size"]))
+    block = round(epochs * (len(building.load_dataset(config).train) // config["batch_size"]))
     # One step more than the blocks have, because the evaluation that follows the last step is no part of a step.
     steps = (blocks + 1) * block + 1
     one = prepared([*overrides, f"budget.steps={steps}", NEVER], folder)
@@ -98,7 +98,7 @@ def training_step(name: str, folder: Path, *, blocks: int, groups: int = 2) -> R
     torch.set_num_threads(one.config["threads"])
     run.execute(one, turns)
     by_hand = _weights(next(turns.bare))
-    apart = (_weights(run.load_model(one.folder)) - by_hand).abs().max().item()
+    apart = (_weights(building.load_model(one.folder)) - by_hand).abs().max().item()
     pairs = list(zip(turns.trainer, turns.by_hand, strict=True))
     micros = {
         side: {clock: spread([getattr(t.per(block), clock) * 1e6 for t in times]) for clock in Seconds._fields}

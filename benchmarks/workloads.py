@@ -9,7 +9,7 @@ from torch import Generator
 
 from lossbench import hydra_configs
 from lossbench.datasets.dataset import Dataset, Split
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep.plan import Plan, make_plan
 
 

@@ -13,7 +13,7 @@ from lossbench.errors import RunError, UsageError, nearest
 from lossbench.frozen import replacing
 
 if TYPE_CHECKING:
-    from lossbench.run import Prepared
+    from lossbench.preparing import Prepared
 
 USAGE = """lossbench: does this loss really help?
 
@@ -166,12 +166,12 @@ def train_one(config: Any) -> int:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from lossbench import composing, run
+    from lossbench import composing, preparing
 
     settings = HydraConfig.get()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    choices = {key: run.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
+    choices = {key: preparing.one_name(value) for key, value in settings.runtime.choices.items() if not _is_hydra(key)}
     config = {str(key): value for key, value in plain.items()}
     loader = GlobalHydra.instance().config_loader()
     prepared = composing.prepare({**config, "choices": choices}, loader, tuple(settings.overrides.task))
@@ -197,7 +197,7 @@ def train_prepared(prepared: "Prepared", together: Any = None) -> int:
 
     together   the processes that train it, this one is the first of; see lossbench/distributed.py
     """
-    from lossbench import run
+    from lossbench import building, run
     from lossbench.display import Terminal, say
     from lossbench.interrupts import StopOnSignal
     from lossbench.loggers.mirror import mirrored
@@ -208,7 +208,7 @@ def train_prepared(prepared: "Prepared", together: Any = None) -> int:
         say(f"{prepared.folder}\nalready {found['status']}, nothing to do; remove the folder to run it again")
         say(summary(found))
         return 0 if found["status"] == "completed" else 1
-    terminal = Terminal(metric=prepared.config["selection"]["metric"] or run.default_metric(prepared.config))
+    terminal = Terminal(metric=prepared.config["selection"]["metric"] or building.default_metric(prepared.config))
     signals = StopOnSignal(patient=together is not None)
     with mirrored([prepared.folder], prepared.config["logger"]["wandb"], say), signals as stop:
         try:

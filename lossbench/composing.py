@@ -16,10 +16,10 @@ from annotated_types import Ge, Len
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lossbench import contract, run
+from lossbench import binding, contract, preparing
 from lossbench.errors import UsageError
 from lossbench.frozen import replacing
-from lossbench.run import Prepared, one_name
+from lossbench.preparing import Prepared, one_name
 
 # What a run that is needed before another has from it, where its overrides do not say otherwise
 INHERITED = ("seed", "data_seed", "device", "threads", "deterministic", "outputs", "data", "dataset", "variant")
@@ -215,9 +215,9 @@ def trained_before(
 def prepare(
     config: dict[str, Any], config_loader: Any, overrides: tuple[str, ...] = (), *, here: bool = True
 ) -> Prepared:
-    """``run.prepare``, with the runs that the config wants to have trained before. Raises UsageError."""
+    """``preparing.prepare``, with the runs that the config wants to have trained before. Raises UsageError."""
     task = config.get("task")
-    wanted = run.frozen_models(task) if isinstance(task, Mapping) and "_target_" in task else {}
+    wanted = binding.frozen_models(task) if isinstance(task, Mapping) and "_target_" in task else {}
     alike = _same_model(task["_target_"]) if wanted else ()  # type: ignore[index]
     before: list[Prepared] = []
 
@@ -238,7 +238,7 @@ def prepare(
     }
     if before:
         config = {**config, "task": {**config["task"], **frozen}}
-    prepared = run.prepare(config, overrides, here=here)
+    prepared = preparing.prepare(config, overrides, here=here)
     return dataclasses.replace(prepared, prerequisites=tuple(before)) if before else prepared
 
 

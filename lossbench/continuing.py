@@ -17,10 +17,12 @@ import torch
 import yaml
 
 from lossbench import checkpoint
+from lossbench.binding import bind
+from lossbench.building import steps_of
 from lossbench.errors import UsageError
 from lossbench.objective import Objective
+from lossbench.preparing import NOT_IDENTITY
 from lossbench.results import record as records
-from lossbench.run import NOT_IDENTITY, bind, steps_of
 from lossbench.source import Source
 
 MAY_DIFFER = ("schedule", "budget", "choices", *NOT_IDENTITY)

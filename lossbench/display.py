@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 
 REFRESH_SECONDS = 0.1
 

@@ -32,12 +32,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map, tree_map_only
 
-from lossbench import checkpoint, contract, run, seeds, vocabulary
+from lossbench import building, checkpoint, contract, preparing, run, seeds, vocabulary
 from lossbench.errors import UsageError
 from lossbench.interrupts import StopOnSignal
 from lossbench.metrics.collect import Collected
 from lossbench.objective import Evaluation, Objective, adds_over_micro_batches, upcast
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.tiled import divided_among
 from lossbench.trainer import Diverged, Interrupted, Outcome, Trainer
 from lossbench.vectorized.grouping import ELEMENTWISE
@@ -161,7 +161,7 @@ class Ranks:
                 "process has all of them. Choose another one, such as optimizer=adamw, or shard=false."
             )
         source, objective = parts["source"], parts["objective"]
-        outputs = run.load_dataset(config).num_outputs
+        outputs = building.load_dataset(config).num_outputs
         adds = not objective.has_state and adds_over_micro_batches(objective, size, self.size, outputs) is None
         kind = RankObjective if adds else GatheringObjective
         if not source.resident:
@@ -624,7 +624,7 @@ def like_shards(payload: dict[str, Any], model: nn.Module, optimizer: torch.opti
 def train(prepared: Prepared, train_prepared: Callable[..., int]) -> int:
     """One run by all ranks; ``train_prepared`` is what rank 0 does. Returns the exit code."""
     prepared = on_own_device(prepared)
-    device = run.resolve_device(prepared.config["device"])
+    device = preparing.resolve_device(prepared.config["device"])
     if device.type == "cuda":
         torch.cuda.set_device(device)
     ranks = Ranks(device)
@@ -668,11 +668,11 @@ def _follow(ranks: Ranks, prepared: Prepared) -> int:
 
 def _train_along(ranks: Ranks, prepared: Prepared, begun: Mapping[str, Any]) -> int:
     config = prepared.config
-    device = run.resolve_device(config["device"])
+    device = preparing.resolve_device(config["device"])
     try:
         run.configure_torch(config, device)
         resume = None if begun["step"] is None else _checkpoint(prepared, begun["step"], device)
-        parts = ranks.parts(run.build(config, device), config)
+        parts = ranks.parts(building.build(config, device), config)
         training = {key: value for key, value in parts.items() if key != "shapes"}
         with StopOnSignal(patient=True) as stop:
             nothing: dict[str, Any] = {"report": None, "progress": None, "stop": stop}

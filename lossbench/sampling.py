@@ -66,8 +66,9 @@ def run(arguments: Sequence[str]) -> int:
     if not 0 <= options.temperature < float("inf"):
         raise UsageError(f"--temperature {options.temperature:g} must be a number >= 0; 0 takes the likeliest token.")
 
+    from lossbench.building import load_dataset, load_model
     from lossbench.display import say
-    from lossbench.run import load_dataset, load_model, resolve_device
+    from lossbench.preparing import resolve_device
 
     config = _config(options.folder)
     device = resolve_device("auto")

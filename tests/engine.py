@@ -8,7 +8,7 @@ from hydra import compose, initialize
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from lossbench import composing, hydra_configs, run
+from lossbench import building, composing, hydra_configs, preparing
 from lossbench.frozen import replacing
 from lossbench.trainer import Trainer
 
@@ -17,14 +17,14 @@ FIXED = ("batch_size=128",)
 STILL = {"report": lambda row: None, "progress": lambda step, total: None, "stop": lambda: False}
 
 
-def prepared(outputs: Path, *overrides: str) -> run.Prepared:
+def prepared(outputs: Path, *overrides: str) -> preparing.Prepared:
     hydra_configs.register()
     with initialize(config_path=None, version_base="1.3"):
         given = [*FIXED, f"outputs='{outputs}'", *replacing(overrides)]
         config = compose("train", given, return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
     choices = {
-        key: run.one_name(value)
+        key: preparing.one_name(value)
         for key, value in config.hydra.runtime.choices.items()
         if not key.startswith("hydra/") and key != "search"
     }
@@ -35,7 +35,7 @@ def prepared(outputs: Path, *overrides: str) -> run.Prepared:
 
 def parts(outputs: Path, *overrides: str) -> dict[str, Any]:
     """Everything that a Trainer takes, built as a run builds it; nothing is written."""
-    made = run.build(prepared(outputs, *overrides).config, torch.device("cpu"))
+    made = building.build(prepared(outputs, *overrides).config, torch.device("cpu"))
     made.pop("shapes")
     return made
 

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor
 
-from lossbench import compiling, distributed, run, tiled
+from lossbench import compiling, distributed, preparing, run, tiled
 from lossbench.datasets.dataset import Split
 from lossbench.datasets.tokens import TokenDataset
 from lossbench.source import Source
@@ -125,7 +125,7 @@ def main(folder: Path) -> None:
     dist.destroy_process_group()
 
 
-def train(ranks: distributed.Ranks, one: run.Prepared, stop: Callable[[], bool] = lambda: False) -> None:
+def train(ranks: distributed.Ranks, one: preparing.Prepared, stop: Callable[[], bool] = lambda: False) -> None:
     """One run by both; a note of how much of the model each of them has."""
     fit = distributed.RankTrainer.fit
 

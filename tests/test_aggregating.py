@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import preparing, run
 from lossbench.aggregations.aggregation import ONE_BY_ONE, Aggregation, jacobian
 from lossbench.aggregations.mgda import mgda
 from lossbench.aggregations.upgrad import upgrad
@@ -152,7 +152,7 @@ def test_identity(tmp_path):  # runs without an aggregation keep the names they 
     assert "aggregation" not in plain.config or plain.config["aggregation"] is None
     without = {key: value for key, value in plain.config.items() if not key.startswith("aggregation")}
     without["choices"] = {key: value for key, value in plain.config["choices"].items() if key != "aggregation"}
-    assert run._hash(without) == plain.run
+    assert preparing._hash(without) == plain.run
     examples = "aggregation_of=examples"
     chosen = [(), ("aggregation=mgda",), ("aggregation=upgrad",), ("aggregation=mgda", examples)]
     names = {prepared(tmp_path, *SHORT, *overrides).run for overrides in chosen}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench import checkpoint, cli, run
+from lossbench import building, checkpoint, cli, run
 from tests.engine import prepared
 
 SHORT = ("budget.steps=20", "model.widths=[8]")
@@ -210,7 +210,7 @@ def test_targets_beyond_the_classes(capsys, outputs, monkeypatch):
         return made
 
     monkeypatch.setattr(digits, "digits", fewer)
-    monkeypatch.setattr(run, "DATASETS", {})
+    monkeypatch.setattr(building, "DATASETS", {})
     message = refused(capsys, outputs, "seed=77")
     assert "targets reach from 0 to 9, but there are 9 classes" in message
 

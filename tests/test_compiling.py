@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from lossbench import compiling, run
+from lossbench import building, compiling, preparing, run
 from lossbench.results import record as records
 from lossbench.vectorized import engine
 from tests.engine import prepared
@@ -46,13 +46,13 @@ def test_results_are_those_of_the_plain_run(overrides, tmp_path):
     same_results(compiled, plain)
 
 
-def same_results(compiled: run.Prepared, plain: run.Prepared, tolerance: float = 1e-6) -> None:
+def same_results(compiled: preparing.Prepared, plain: preparing.Prepared, tolerance: float = 1e-6) -> None:
     """As assert_same, of two runs whose configs differ in compile."""
     for ours, theirs in zip(records.rows(compiled.folder), records.rows(plain.folder), strict=True):
         assert ours.keys() == theirs.keys()
         for key in ours.keys() - {"seconds"}:
             assert ours[key] == pytest.approx(theirs[key], rel=tolerance, abs=tolerance, nan_ok=True), key
-    weights = [run.load_model(each.folder).state_dict() for each in (compiled, plain)]
+    weights = [building.load_model(each.folder).state_dict() for each in (compiled, plain)]
     for key in weights[0]:
         torch.testing.assert_close(weights[0][key], weights[1][key], rtol=tolerance, atol=tolerance)
 

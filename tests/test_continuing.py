@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from lossbench import checkpoint, run
+from lossbench import building, checkpoint, preparing, run
 from lossbench.errors import UsageError
 from tests.engine import prepared
 
@@ -14,23 +14,23 @@ KEEP = "checkpoint.keep=[10,20,30]"
 NOT_COMPARED = ("seconds",)
 
 
-def decayed(outputs, steps: int, *more: str) -> run.Prepared:
+def decayed(outputs, steps: int, *more: str) -> preparing.Prepared:
     return prepared(
         outputs, "schedule.warmup=3", "schedule.decay=10", f"budget.steps={steps}", "evaluation.steps=5", *more
     )
 
 
-def rows(ready: run.Prepared) -> list[dict]:
+def rows(ready: preparing.Prepared) -> list[dict]:
     lines = (ready.folder / "metrics.jsonl").read_text().splitlines()
     return [{key: value for key, value in json.loads(line).items() if key not in NOT_COMPARED} for line in lines]
 
 
-def weights(ready: run.Prepared) -> dict:
-    return checkpoint.read(ready.folder / run.WEIGHTS)["model"]
+def weights(ready: preparing.Prepared) -> dict:
+    return checkpoint.read(ready.folder / building.WEIGHTS)["model"]
 
 
 @pytest.fixture(scope="module")
-def stable(tmp_path_factory) -> run.Prepared:
+def stable(tmp_path_factory) -> preparing.Prepared:
     outputs = tmp_path_factory.mktemp("stable")
     ready = prepared(outputs, *STABLE, KEEP, "loss=early_learning")  # with memory of each example
     run.execute(ready)

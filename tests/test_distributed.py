@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench import compiling, run
+from lossbench import building, compiling, run
 from lossbench.distributed import Ranks
 from lossbench.errors import UsageError
 from lossbench.results import record as records
@@ -38,7 +38,8 @@ def two_ranks(tmp_path_factory) -> Path:
 @pytest.fixture
 def double(monkeypatch):
     standardise, backend = Source._standardise, compiling.BACKEND
-    monkeypatch.setattr(run, "DATASETS", {})  # numbers drawn in double precision make other data than those in single
+    # What is drawn in double precision is other data.
+    monkeypatch.setattr(building, "DATASETS", {})
     in_double()
     yield
     Source._standardise, compiling.BACKEND = standardise, backend
@@ -101,7 +102,7 @@ def test_what_cannot_be_divided_is_refused(overrides, message, tmp_path):
     one = prepared(tmp_path, *overrides)
     ranks = object.__new__(Ranks)
     ranks.rank, ranks.size = 0, 4
-    parts = run.build(one.config, torch.device("cpu"))
+    parts = building.build(one.config, torch.device("cpu"))
     with pytest.raises(UsageError, match=message):
         ranks.parts(parts, one.config)
 
@@ -110,7 +111,7 @@ def test_shards_need_an_optimizer_of_single_weights(tmp_path):
     ranks = object.__new__(Ranks)
     ranks.rank, ranks.size = 0, 2
     one = prepared(tmp_path, "optimizer=sam")
-    parts = run.build(one.config, torch.device("cpu"))
+    parts = building.build(one.config, torch.device("cpu"))
     with pytest.raises(UsageError, match="optimizer=sam does not treat every weight by itself"):
         ranks.parts(parts, {**one.config, "shard": True})
 

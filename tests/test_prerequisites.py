@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from lossbench import cli, contract, run
+from lossbench import building, cli, contract, preparing, run
 from lossbench.errors import RunError, UsageError
 from lossbench.frozen import replacing
 from lossbench.papers import claims, command
@@ -33,7 +33,7 @@ def test_the_teacher_is_trained_first_and_is_a_run_like_any_other(tmp_path):
     alone = prepared(tmp_path, "model=linear", "budget.steps=5", "seed=3", "variant=[subset]",
                      "variant.subset.fraction=0.5", "batch_size=64")  # fmt: skip
     assert alone.run == teacher.run and alone.folder == teacher.folder
-    frozen = run.build(student.config, torch.device("cpu"))["objective"].task._teacher
+    frozen = building.build(student.config, torch.device("cpu"))["objective"].task._teacher
     kept = torch.load(teacher.folder / "weights.pt", weights_only=False)["model"]
     assert all(torch.equal(value, kept[name]) for name, value in frozen.state_dict().items())
 
@@ -189,6 +189,10 @@ def test_repetitions_are_told_by_how_their_teachers_are_trained(tmp_path):
     first, second = (prepared(tmp_path, *STUDENT, LINEAR, f"seed={seed}") for seed in (0, 1))
     other = prepared(tmp_path, *STUDENT, LINEAR.replace("5", "6"))
     assert first.prerequisites[0].run != second.prerequisites[0].run
-    assert run.without_seed(first.config) == run.without_seed(second.config) != run.without_seed(other.config)
+    assert (
+        preparing.without_seed(first.config)
+        == preparing.without_seed(second.config)
+        != preparing.without_seed(other.config)
+    )
     configs = [{"config": each.config, "choices": each.config["choices"]} for each in (first, second)]
     assert comparing._config(configs[0]) == comparing._config(configs[1])

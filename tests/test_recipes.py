@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import locations, run
+from lossbench import binding, locations
 from lossbench.objective import Network, Objective
 from tests.engine import prepared
 from tests.losses.support import sample
@@ -25,16 +25,15 @@ class Given:
 def gradient(recipe, mask, tmp_path, *overrides):
     """Of the recipe's objective for the log-probabilities [6, 7] of three completions of two prompts."""
     one = prepared(tmp_path, "dataset=sorting_prompts", f"recipe={recipe}", *overrides)
-    advantage = run.bind(one.config["advantage"], "advantage")
+    advantage = binding.bind(one.config["advantage"], "advantage")
     (rewards,) = sample("rewards", B=2, R=3, seed=1)
     logps, old, ref = (torch.where(mask, t, 0.0) for t in sample(*WORDS, B=6, T=7))
     batch = {"token_logps": logps.requires_grad_(), "old_token_logps": logps.detach() + 0.1 * old}
     batch |= {"ref_token_logps": ref, "advantages": advantage(rewards).reshape(6, 1).expand(6, 7), "mask": mask}
-    regularizers = [run.bind(entry, name) for name, entry in (one.config.get("regularizer") or {}).items()]
-    objective = Objective(
-        run.bind(one.config["loss"], "loss"), Given(), run.bind(one.config["reduction"], "reduction"), regularizers,
-        instead={"completion_advantages": advantage},
-    )  # fmt: skip
+    regularizers = [binding.bind(entry, name) for name, entry in (one.config.get("regularizer") or {}).items()]
+    loss, reduction = (binding.bind(one.config[group], group) for group in ("loss", "reduction"))
+    instead = {"completion_advantages": advantage}
+    objective = Objective(loss, Given(), reduction, regularizers, instead=instead)
     network = Network(*[torch.nn.Identity()] * 3, {})
     loss = objective(network, {**batch, "rewards": rewards}, {}, {}).loss
     return torch.autograd.grad(loss, batch["token_logps"])[0]

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from lossbench import checkpoint, cli, run
+from lossbench import building, checkpoint, cli, preparing, run
 from lossbench.errors import RunError, UsageError
 from lossbench.interrupts import StopOnSignal
 from lossbench.trainer import Trainer
@@ -160,7 +160,7 @@ class Watcher(run.Silent):
         self.warnings.append(text)
 
 
-def stopped(outputs: Path, at: int, *overrides: str) -> run.Prepared:
+def stopped(outputs: Path, at: int, *overrides: str) -> preparing.Prepared:
     """A run that has been stopped after so many steps."""
     ready = prepared(outputs, *SHORT, *overrides)
     steps = iter(range(1, 1000))
@@ -372,11 +372,11 @@ def test_lock_on_a_removed_file_keeps_nobody_out(tmp_path, monkeypatch):
 def test_finished_by_another_process_while_waiting_for_the_lock(tmp_path, monkeypatch):
     ready = prepared(tmp_path, *SHORT)
     looks = iter([False])
-    finished = run.Prepared.finished.fget
-    monkeypatch.setattr(run.Prepared, "finished", property(lambda self: next(looks, None) or finished(self)))
+    finished = preparing.Prepared.finished.fget
+    monkeypatch.setattr(preparing.Prepared, "finished", property(lambda self: next(looks, None) or finished(self)))
     record = run.execute(ready)
     looks = iter([False])  # the first look is before the other process ends
-    monkeypatch.setattr(run.Prepared, "finished", property(lambda self: next(looks, True)))
+    monkeypatch.setattr(preparing.Prepared, "finished", property(lambda self: next(looks, True)))
     monkeypatch.setattr(run, "_execute", lambda *rest: pytest.fail("the run was trained again"))
     assert run.execute(ready)["run"] == record["run"]
 
@@ -436,7 +436,7 @@ def test_failure_while_building_is_recorded(tmp_path, capsys, monkeypatch):
     def broken(*given):
         raise MemoryError("no room for the model")
 
-    monkeypatch.setattr(run, "build_model", broken)
+    monkeypatch.setattr(building, "build_model", broken)
     code, _, err = here(capsys, tmp_path, *SHORT)
     assert code == 1 and "failed: MemoryError: no room for the model" in err and "Traceback" not in err
     record = json.loads((folder(tmp_path) / "record.json").read_text())
@@ -560,7 +560,7 @@ def test_order_of_variants_in_one_process(tmp_path):
     targets = []
     for names in ("subset,long_tailed", "long_tailed,subset"):
         config = prepared(tmp_path, f"variant=[{names}]", "variant.subset.fraction=0.5").config
-        targets.append(run.load_dataset(config).train.labels["targets"])
+        targets.append(building.load_dataset(config).train.labels["targets"])
     assert targets[0].shape != targets[1].shape or not torch.equal(*targets)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lossbench import checkpoint, run, seeds
+from lossbench import building, checkpoint, run, seeds
 from lossbench.datasets.dataset import Dataset, Split
 from lossbench.errors import UsageError
 from lossbench.losses.classification.cross_entropy import cross_entropy
@@ -846,5 +846,5 @@ def test_a_head_takes_the_place_of_the_models_own(tmp_path):
     assert type(other.model.head) is not type(own.model.head)
     ready = prepared(tmp_path, "head=cosine_classifier", "budget.steps=3")
     run.execute(ready)
-    loaded = run.load_model(ready.folder)
+    loaded = building.load_model(ready.folder)
     assert type(loaded.head) is type(other.model.head) and ready.config["choices"]["head"] == "cosine_classifier"

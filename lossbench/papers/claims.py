@@ -43,10 +43,10 @@ from lossbench.errors import UsageError, nearest
 from lossbench.frozen import as_asked
 from lossbench.metrics import higher_is_better
 from lossbench.papers import catalogue
+from lossbench.preparing import NOT_IDENTITY, Prepared, without_seed
 from lossbench.results import comparing
 from lossbench.results.statistics import ClaimVerdict, t_quantile, verdict_of_claim
 from lossbench.results.tables import Cell, Table, render
-from lossbench.run import NOT_IDENTITY, Prepared, without_seed
 from lossbench.sweep.plan import Plan, make_plan
 
 SCHEMA = 1

@@ -17,7 +17,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lossbench.errors import RunError
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep import plan as plans
 from lossbench.sweep.local import Display, LocalLauncher
 

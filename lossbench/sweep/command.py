@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lossbench import cli, contract
 from lossbench.errors import UsageError
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep import plan as plans
 from lossbench.sweep.display import SweepDisplay, duration, headline, tell
 from lossbench.sweep.local import Display, LocalLauncher

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossbench.display import say
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep.local import Display
 
 REFRESH_SECONDS = 0.1

@@ -20,8 +20,9 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from lossbench.errors import Busy, RunError, UsageError
+from lossbench.preparing import Prepared
 from lossbench.results import record as records
-from lossbench.run import Prepared, locked
+from lossbench.run import locked
 from lossbench.sweep import server
 from lossbench.sweep.server_process import ServerProcess
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossbench.loggers.mirror import Mirror
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep.local import Display
 
 

@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lossbench.building import load_dataset
 from lossbench.checkpoint import write_atomically
 from lossbench.composing import Composed, Files
 from lossbench.errors import UsageError, nearest
-from lossbench.run import NOT_IDENTITY, Prepared, load_dataset
+from lossbench.preparing import NOT_IDENTITY, Prepared
 from lossbench.sweep.search import keys_of, trials
 
 ALL = "all"

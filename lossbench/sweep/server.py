@@ -193,7 +193,7 @@ def warm(config: dict[str, Any]) -> None:
     """Import the methods that a run names, and load its data; what is wrong with them the run itself will say."""
     import importlib
 
-    from lossbench.run import DATASETS, load_dataset
+    from lossbench.building import DATASETS, load_dataset
 
     for target in targets(config):
         module = target.rpartition(".")[0]
@@ -213,7 +213,7 @@ def rehearse(config: dict[str, Any]) -> None:
 
     import torch
 
-    from lossbench.run import build
+    from lossbench.building import build
 
     if all(target.split(".")[0] in OURS for target in targets(config)):
         with contextlib.suppress(Exception):

@@ -22,10 +22,12 @@ import yaml
 from torch import Tensor, nn
 
 from lossbench import checkpoint, run
+from lossbench.building import build
 from lossbench.errors import UsageError
 from lossbench.objective import Network
+from lossbench.preparing import Prepared, resolve_device
 from lossbench.results import record as records
-from lossbench.run import YAML, Prepared, build, configure_torch, locked, resolve_device, write_results
+from lossbench.run import YAML, configure_torch, locked, write_results
 from lossbench.trainer import CHECK_EVERY, Interrupted, Outcome, improves
 from lossbench.vectorized.stack import Member, Stack, enter
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lossbench.run import NOT_IDENTITY, Prepared
+from lossbench.preparing import NOT_IDENTITY, Prepared
 
 # A run may differ from its neighbours in these.
 FREE = ("seed", "loss", "reduction", "regularizer", "reweighting", "optimizer", "schedule", "weight_decay_on_all",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep.local import Display, Job, LocalLauncher, Worker, _ending
 from lossbench.vectorized import grouping
 

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from lossbench import contract
 from lossbench.objective import NETWORK, Network, Objective, unwrap
 from lossbench.optimizers.eager import plain_step
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.source import Source
 from lossbench.trainer import Settings, final_metrics
 

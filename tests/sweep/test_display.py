@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.run import Prepared
+from lossbench.preparing import Prepared
 from lossbench.sweep.display import SweepDisplay, duration, headline
 
 OUTPUTS = Path("/outputs")

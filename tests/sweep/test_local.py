@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench import run
+from lossbench import preparing, run
 from lossbench.sweep import plan as plans
 from tests.sweep.support import records, results, same_results, stamps, sweep, user  # noqa: F401
 
@@ -137,7 +137,7 @@ def test_a_run_of_a_sweep_is_the_run_alone(user, tmp_path, capfd):  # noqa: F811
     planned = plans.read(next((tmp_path / "sweep").rglob("plan.jsonl")))
     for prepared in planned:
         alone = {**prepared.config, "outputs": str(tmp_path / "alone")}
-        run.execute(run.prepare(alone, prepared.overrides))
+        run.execute(preparing.prepare(alone, prepared.overrides))
     assert same_results(results(tmp_path / "sweep"), results(tmp_path / "alone"))
     capfd.readouterr()
     assert sweep(user, tmp_path / "alone", "seed=0,1,2", "budget.steps=7") == 0
@@ -198,7 +198,7 @@ def slots(monkeypatch, *, cores=8, gpus=0, visible=None, wanted=None, **config):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    runs = [run.Prepared({"device": "cpu", "threads": 1} | config, "0", Path(), Path())]
+    runs = [preparing.Prepared({"device": "cpu", "threads": 1} | config, "0", Path(), Path())]
     return local.LocalLauncher(Path(), local.Display(), slots=wanted)._slots(runs)
 
 

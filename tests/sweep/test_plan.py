@@ -9,7 +9,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 
-from lossbench import cli, hydra_configs, run
+from lossbench import building, cli, hydra_configs, run
 from lossbench.composing import references
 from lossbench.errors import UsageError
 from lossbench.listing import compatible
@@ -110,7 +110,7 @@ def test_loss_all_is_what_a_run_can_be_built_with(tmp_path):
 
     def can_be_built(name):
         try:
-            run.build(engine.prepared(tmp_path, f"loss={name}").config, torch.device("cpu"))
+            building.build(engine.prepared(tmp_path, f"loss={name}").config, torch.device("cpu"))
         except UsageError:
             return False
         return True

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.tasks.candidate_ranking import CandidateRanking, rank_correlation
 from tests.engine import prepared
 from tests.tasks.test_generation import OPTIONS
@@ -23,7 +23,7 @@ def test_run(tmp_path):
     one = prepared(tmp_path, *options, "loss.weight=1.0")
     record = run.execute(one)
     assert set(record["final"]) >= {"train/cross_entropy", "train/ranking"}
-    model, dataset = run.load_model(one.folder).eval(), run.load_dataset(one.config)
+    model, dataset = building.load_model(one.folder).eval(), building.load_dataset(one.config)
     x, labels = dataset.test.inputs, dataset.test.labels
     task = CandidateRanking(dataset, torch.device("cpu"))
     candidates, lengths = labels["candidates"], labels["candidate_lengths"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import checkpoint, run
+from lossbench import building, checkpoint, run
 from lossbench.errors import UsageError
 from lossbench.metrics.features import knn_accuracy, linear_probe_accuracy
 from tests.engine import parts, prepared, trainer
@@ -50,12 +50,12 @@ def test_metrics(tmp_path):
     """Features beat those of untrained weights; what is recorded is what the selected weights give."""
     one = prepared(tmp_path, *CONTRASTIVE, "budget.epochs=10", "loss.tile=100")
     best = run.execute(one)["best"]
-    data = run.load_dataset(one.config)
+    data = building.load_dataset(one.config)
 
     def features(split):
         return body((split.inputs - data.mean) / data.std), split.labels["targets"]
 
-    body = run.load_model(one.folder).body
+    body = building.load_model(one.folder).body
     with torch.no_grad():
         known, test, validation = features(data.train), features(data.test), features(data.validation)
         assert best["validation/knn_accuracy"] == pytest.approx(knn_accuracy(*validation, 10).item(), abs=1e-9)
@@ -64,7 +64,7 @@ def test_metrics(tmp_path):
         probe = linear_probe_accuracy(*test, 10, known).item()
         assert best["test/linear_probe_accuracy"] == pytest.approx(probe, abs=1e-9)
     assert best["test/linear_probe_accuracy"] > 0.9
-    assert checkpoint.read(one.folder / run.WEIGHTS)["num_outputs"] == 128
+    assert checkpoint.read(one.folder / building.WEIGHTS)["num_outputs"] == 128
 
 
 def test_what_has_no_two_views_is_refused(tmp_path):

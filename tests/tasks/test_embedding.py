@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.errors import UsageError
 from lossbench.losses.representation.batch_binding import batch_binding
 from lossbench.metrics.geometry import frame_metrics, nearest_mean_accuracy
@@ -20,7 +20,7 @@ EMBEDDING = ("task=embedding", "loss=supervised_contrastive", "head=rectified_pr
 def test_run(tmp_path):  # it learns; what is recorded is what the selected weights give
     one = prepared(tmp_path, *EMBEDDING, "budget.epochs=10")
     best = run.execute(one)["best"]
-    data, model = run.load_dataset(one.config), run.load_model(one.folder)
+    data, model = building.load_dataset(one.config), building.load_model(one.folder)
 
     def embedded(split):
         return model((split.inputs - data.mean) / data.std), split.labels["targets"]
@@ -45,7 +45,7 @@ def test_stacked(double, tmp_path):  # noqa: F811
 def test_bound_examples(tmp_path):  # the first of each class, as the model sees them, in every step
     options = ("task=embedding", "loss=batch_binding", "head=projector", "task.bound=2")
     made = trainer(tmp_path, *options)
-    data = run.load_dataset(prepared(tmp_path, *options).config)
+    data = building.load_dataset(prepared(tmp_path, *options).config)
     targets = data.train.labels["targets"].tolist()
     chosen = [i for c in range(10) for i in [j for j, y in enumerate(targets) if y == c][:2]]
     x = (data.train.inputs[chosen] - data.mean) / data.std

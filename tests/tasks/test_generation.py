@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.tasks.generation import output_metrics
 from tests.engine import prepared
 
@@ -27,7 +27,7 @@ def test_run(tmp_path):
     one = prepared(tmp_path, *OPTIONS, "loss=cross_entropy")
     best = run.execute(one)["best"]
     assert best["test/output_overlap"] > 0.6
-    model, dataset = run.load_model(one.folder).eval(), run.load_dataset(one.config)
+    model, dataset = building.load_model(one.folder).eval(), building.load_dataset(one.config)
     end = dataset.class_names.index(".")
     right = 0
     with torch.no_grad():

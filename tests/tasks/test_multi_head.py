@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.errors import UsageError
 from tests.engine import parts, prepared, trainer
 from tests.vectorized.support import (
@@ -38,7 +38,7 @@ def test_run(tmp_path):  # it learns, and its weights can be loaded again
     record = run.execute(one)
     assert record["status"] == "completed" and record["best"]["test/accuracy"] > 0.7
     assert {"test/tail_accuracy", "test/false_head_rate", "test/member_accuracy"} <= record["best"].keys()
-    assert run.load_model(one.folder)(torch.zeros(2, 1, 8, 8)).shape == (2, 3, 10)
+    assert building.load_model(one.folder)(torch.zeros(2, 1, 8, 8)).shape == (2, 3, 10)
 
 
 def test_a_single_head_is_refused(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.errors import UsageError
 from tests.engine import parts, prepared, trainer
 
@@ -87,7 +87,7 @@ def test_front(tmp_path):  # a run, and its front by hand from the kept weights
     one = prepared(tmp_path, *FRONT, "budget.epochs=20", "task.points=4")
     best = run.execute(one)["best"]
     assert best["test/hypervolume"] > 0.3
-    model, source = run.load_model(one.folder), trainer(tmp_path, *FRONT).source
+    model, source = building.load_model(one.folder), trainer(tmp_path, *FRONT).source
     test = source._keep("test")
     points = []
     for a in (0.0, 0.25, 0.5, 0.75, 1.0):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from lossbench import run
+from lossbench import building, run
 from tests.engine import prepared, trainer
 
 CHOICES = ("dataset=key_words", "loss=rationale_contrastive", "batch_size=50")
@@ -34,7 +34,7 @@ def test_plausibility(
 ):  # attributions of a linear model are its weights; scikit-learn, text by text
     one = prepared(tmp_path, *CHOICES, "budget.epochs=5", "optimizer.lr=0.01", "dataset.num_examples=200")
     best = run.execute(one)["best"]
-    weight = run.load_model(one.folder).head.weight.detach()
+    weight = building.load_model(one.folder).head.weight.detach()
     test = trainer(tmp_path, *CHOICES, "dataset.num_examples=200").source.splits["test"]
     scores = []
     for x, y, rationale in zip(test.inputs, test.labels["targets"], test.labels["rationales"], strict=True):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.datasets.copying import copying
 from lossbench.datasets.markov_source import markov_source
 from lossbench.datasets.shakespeare import shakespeare
@@ -39,7 +39,7 @@ def test_run(tmp_path):
     one = prepared(tmp_path, *options)
     best = run.execute(one)["best"]
     assert best["test/sequence_accuracy"] > 0.5  # 1 in 1728 by guessing
-    model, dataset = run.load_model(one.folder).eval(), run.load_dataset(one.config)
+    model, dataset = building.load_model(one.folder).eval(), building.load_dataset(one.config)
     x, answer = dataset.test.inputs, dataset.test.labels["targets"][:, 3:]
     decoded = x[:, :4]  # the source and the sign to begin
     with torch.no_grad():

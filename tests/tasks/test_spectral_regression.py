@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from tests.engine import prepared, trainer
 
 
@@ -12,6 +12,6 @@ def test_spectral_risk(tmp_path):  # without smoothing the mean of the worse hal
     batch = trainer(tmp_path, *chosen).source._keep("test")
     assert len(batch["x"]) % 2 == 0
     with torch.no_grad():
-        residual = run.load_model(one.folder)(batch["x"]) - batch["regression_targets"]
+        residual = building.load_model(one.folder)(batch["x"]) - batch["regression_targets"]
     worse = (residual.square().sum(-1) / 2).sort().values[len(residual) // 2 :]
     assert best["test/spectral_risk"] == pytest.approx(worse.mean().item(), rel=1e-4)

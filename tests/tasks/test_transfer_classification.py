@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.errors import UsageError
 from tests.engine import parts, prepared
 
@@ -14,7 +14,7 @@ TRANSFER = ("task=transfer_classification", "variant=[transfer_classes]", "budge
 def test_the_probe_is_that_of_scikit_learn_on_the_features_of_the_selected_weights(tmp_path):
     made = prepared(tmp_path, *TRANSFER)
     record = run.execute(made)
-    model = run.load_model(made.folder).eval()
+    model = building.load_model(made.folder).eval()
     assert model.head.out_features == 5
     source = parts(tmp_path / "other", *TRANSFER)["source"]
     found = {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench import run
+from lossbench import building, run
 from lossbench.errors import UsageError
 from lossbench.metrics import higher_is_better
 from lossbench.metrics.weights import largest_of, log_lipschitz_of, small_share_of
@@ -16,7 +16,7 @@ TASK = ("task=weight_statistics", "budget.steps=6", "evaluation.steps=2", "model
 def test_are_those_of_the_selected_weights(tmp_path):
     made = prepared(tmp_path, *TASK)
     record = run.execute(made)
-    weights = [w.detach().numpy() for w in run.load_model(made.folder).parameters() if w.ndim == 2]
+    weights = [w.detach().numpy() for w in building.load_model(made.folder).parameters() if w.ndim == 2]
     assert record["best"]["test/largest_weight"] == pytest.approx(max(np.abs(w).max() for w in weights))
     bound = np.prod([np.linalg.svd(w)[1][0] for w in weights])
     assert 10 ** record["best"]["test/log_lipschitz"] == pytest.approx(bound, rel=1e-4)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossbench import checkpoint, run
+from lossbench import building, checkpoint, preparing, run
+from lossbench.preparing import Prepared
 from lossbench.results import record as records
-from lossbench.run import Prepared
 from lossbench.source import Source
 from lossbench.vectorized import engine
 from tests.engine import prepared
@@ -36,7 +36,7 @@ def variant(outputs: Path, overrides: Sequence[str], values: Mapping[str, Any]) 
             node = node[part]
         assert key == "outputs" or last in node, key
         node[last] = value
-    return run.prepare(config)
+    return preparing.prepare(config)
 
 
 def variants(outputs: Path, overrides: Sequence[str], values: Iterable[Mapping[str, Any]]) -> list[Prepared]:
@@ -57,12 +57,12 @@ class Watcher(engine.Silent):
 
 
 def weights(found: Prepared) -> dict[str, Tensor]:
-    return checkpoint.read(found.folder / run.WEIGHTS)["model"]
+    return checkpoint.read(found.folder / building.WEIGHTS)["model"]
 
 
 def one_by_one(runs: Iterable[Prepared], outputs: Path) -> list[Prepared]:
     """The same runs in another folder, trained by the ordinary engine."""
-    again = [run.prepare({**each.config, "outputs": str(outputs)}) for each in runs]
+    again = [preparing.prepare({**each.config, "outputs": str(outputs)}) for each in runs]
     for each in again:
         run.execute(each)
     return again
@@ -117,7 +117,8 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Any:
         return inputs if self.std is None else inputs / self.std
 
     monkeypatch.setattr(Source, "_standardise", standardise)
-    monkeypatch.setattr(run, "DATASETS", {})  # numbers drawn in double precision make other data than those in single
+    # What is drawn in double precision is other data.
+    monkeypatch.setattr(building, "DATASETS", {})
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)

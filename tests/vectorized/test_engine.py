@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from lossbench import checkpoint, run
+from lossbench import building, checkpoint, preparing, run
 from lossbench.results import record as records
 from lossbench.trainer import Interrupted
 from lossbench.vectorized import engine, stack
@@ -60,7 +60,7 @@ def test_one_order_for_all(double, tmp_path):  # noqa: F811
 def on_features(tmp_path, seed):
     config = variant(tmp_path, (), {"seed": seed, "optimizer.weight_decay": 0.3}).config
     target = "lossbench.regularizers.feature_norm.feature_norm"
-    return run.prepare({**config, "loss": {"_target_": target, "_partial_": True, "weight": 1.0}})
+    return preparing.prepare({**config, "loss": {"_target_": target, "_partial_": True, "weight": 1.0}})
 
 
 def test_unused_parameters(double, tmp_path):  # noqa: F811
@@ -242,7 +242,7 @@ def test_not_for_vmap(tmp_path):
 
 def _looking(outputs, seed):
     config = variant(outputs, (), {"seed": seed}).config
-    return run.prepare({**config, "loss": {"_target_": f"{__name__}.looks", "_partial_": True}})
+    return preparing.prepare({**config, "loss": {"_target_": f"{__name__}.looks", "_partial_": True}})
 
 
 def looks(logits, targets):
@@ -253,7 +253,7 @@ def looks(logits, targets):
 def test_memory(tmp_path, monkeypatch):
     # With room for two and a half runs, five are trained as three programs, and nothing else changes.
     runs = variants(tmp_path, (), [{"seed": seed} for seed in range(5)])
-    member, model = enter(runs[0], run.build(runs[0].config, torch.device("cpu")))
+    member, model = enter(runs[0], building.build(runs[0].config, torch.device("cpu")))
     room = int(2.5 * bytes_per_run(member, model) / engine.MEMORY_SHARE)
     monkeypatch.setattr(engine, "_free_memory", lambda device: room)
     programs = []
