@@ -160,6 +160,11 @@ def prepare(config: dict[str, Any], overrides: tuple[str, ...] = (), *, here: bo
     if config.get("aggregation"):
         check_aggregation(config)
     for group in LIST_GROUPS:
+        if not isinstance(config.get(group) or {}, Mapping):
+            raise UsageError(
+                f"{group}={config[group]} stands in the body of a config file, where it chooses nothing. Choose it in "
+                f"the file's defaults, - override /{group}: [...], or on the command line."
+            )
         for name, entry in (config.get(group) or {}).items():
             if not isinstance(entry, Mapping) or "_target_" not in entry:
                 raise UsageError(

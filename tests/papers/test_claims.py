@@ -378,6 +378,12 @@ def test_a_baseline_that_is_the_method(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_list_in_the_body_of_a_preset_chooses_nothing(tmp_path):
+    preset(tmp_path, "mine", {"baselines": [{"loss": "focal"}]}, variant=["long_tailed"])
+    with pytest.raises(UsageError, match=r"variant=.*stands in the body of a config file.*override /variant"):
+        run(tmp_path, "mine")
+
+
 @pytest.mark.parametrize(
     ("paper", "message"),
     [
