@@ -179,6 +179,7 @@ def import_engine() -> None:
     import lossbench.optimizers.eager
     import lossbench.optimizers.groups
     import lossbench.results.comparing
+    import lossbench.run
     import lossbench.sweep.plan
     from lossbench.results import record
 

@@ -35,5 +35,5 @@ def test_without_samples():
 
 
 def test_refuses():
-    with pytest.raises(UsageError, match="no preferences"):
+    with pytest.raises(UsageError, match="neither preferences nor samples"):
         completions(digits(generator=generator()), generator())
