@@ -314,8 +314,7 @@ class Objective:
 
         def observe(network: Network, batch: Mapping[str, Any]) -> dict[str, Any]:
             values = {**batch, **network._asdict()}
-            for name, method, inputs in pure:
-                values[name] = method(*[values[i] for i in inputs])
+            _compute(pure, values)
             return {name: upcast(values[name]) for name in names}
 
         return observe
@@ -344,8 +343,7 @@ class Objective:
         values = {**batch, **network._asdict()}
         for name, method, inputs in self.collection_draws:
             values[name] = method(*[values[i] for i in inputs], generators[name])
-        for name, method, inputs in self.collection:
-            values[name] = method(*[values[i] for i in inputs])
+        _compute(self.collection, values)
         return {**batch, **{name: values[name] for name in self.collected}}
 
     @torch.no_grad()
@@ -354,8 +352,7 @@ class Objective:
         if self.diagnostics is None:
             return {}
         values = {**batch, **network._asdict()}
-        for name, method, inputs in self.diagnosis:
-            values[name] = method(*[values[i] for i in inputs])
+        _compute(self.diagnosis, values)
         found = self.diagnostics(*[upcast(values[word]) for word in contract.tensor_names(unwrap(self.diagnostics))])
         mask = values.get("mask")
         return {
@@ -433,8 +430,7 @@ class Objective:
     ) -> tuple[dict[str, Tensor], Tensor | None, dict]:
         """(all terms before the reduction, the mask, the new memory)."""
         values = {**batch, **network._asdict(), "progress": progress}
-        for name, method, inputs in self.plan:
-            values[name] = method(*[values[i] for i in inputs])
+        _compute(self.plan, values)
         terms, new_state = self._terms(values, params, state)
         mask = values["mask"] if self.masked else None
         if "partner" in batch:
@@ -521,6 +517,12 @@ def _mix(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 def _to_rank(weights: Tensor, rank: int) -> Tensor:
     """[B] as [B, 1, ...], so that it multiplies what belongs to the examples."""
     return weights.reshape(weights.shape + (1,) * (rank - weights.ndim))
+
+
+def _compute(steps: Sequence[Step], values: dict[str, Any]) -> None:
+    """Add to the values what the steps make of them, in their order."""
+    for name, method, inputs in steps:
+        values[name] = method(*[values[i] for i in inputs])
 
 
 def upcast(value: Any) -> Any:

@@ -20,6 +20,20 @@ def true_class_log_p(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) 
     return logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 
+def target_logps(
+    logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"], mask: Bool[Tensor, "*b"]
+) -> Float[Tensor, "*b"]:
+    """Log-probability of each target, 0 where the mask is false; at least in float32."""
+    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    log_p = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+    return torch.where(mask, log_p, 0.0)
+
+
+def bounded_log_ratio(log_ratio: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Within +-20, where the gradient ends: the ratio is then finite in every precision that has float32's range."""
+    return log_ratio.clamp(-20.0, 20.0)
+
+
 def margin(logits: Float[Tensor, "*b C"], targets: Int[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """By how much the true class leads: logits[y] - max_{c != y} logits[c]. Of two classes, their difference."""
     true = targets.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)

@@ -24,13 +24,23 @@ def token_risks(
     return masked(risk(log_ref, log_p), mask)
 
 
+def ratio_and_risk(
+    token_logps: Float[Tensor, "B T"],
+    ref_token_logps: Float[Tensor, "B T"],
+    logits: Float[Tensor, "B T C"],
+    ref_logits: Float[Tensor, "B T C"],
+    mask: Bool[Tensor, "B T"],
+    risk: TokenRisk,
+) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+    """Of a completion: log(pi / ref), and the risks of its tokens."""
+    ratio = masked(token_logps - ref_token_logps, mask).sum(-1)
+    return ratio, token_risks(ref_logits, logits, mask, risk).sum(-1)
+
+
 def corrected_dpo(
-    margin: Float[Tensor, "B"],
-    chosen: Float[Tensor, "B"],
-    rejected: Float[Tensor, "B"],
-    form: int,
-    alpha: float,
-    beta: float,
+    chosen: tuple[Tensor, Tensor], rejected: tuple[Tensor, Tensor], form: int, alpha: float, beta: float
 ) -> Float[Tensor, "B"]:
-    correction = rejected - chosen if form == 1 else alpha * (rejected - stopgrad(chosen))
-    return -logsigmoid(beta * (margin - correction))
+    """chosen, rejected   (ratio, risk) [B] of both completions"""
+    (up, risk), (down, other_risk) = chosen, rejected
+    correction = other_risk - risk if form == 1 else alpha * (other_risk - stopgrad(risk))
+    return -logsigmoid(beta * (up - down - correction))

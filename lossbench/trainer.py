@@ -633,20 +633,14 @@ class Meter:
             self.good_steps += step
 
 
-def _rows(value: Any, rows: Tensor) -> Any:
+def _rows(value: Any, rows: Tensor | slice) -> Any:
     """These rows of every tensor of a batch, nested ones too."""
     if isinstance(value, dict):
         return {key: _rows(entry, rows) for key, entry in value.items()}
-    return value.index_select(0, rows)
+    return value[rows]
 
 
 def _split(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
-    """Equal parts of every tensor of a batch, nested ones too."""
+    """Equal parts of a batch."""
     size = len(batch["x"]) // parts
-
-    def rows(value: Any, i: int) -> Any:
-        if isinstance(value, dict):
-            return {key: rows(entry, i) for key, entry in value.items()}
-        return value[i * size : (i + 1) * size]
-
-    return [{key: rows(value, i) for key, value in batch.items()} for i in range(parts)]
+    return [_rows(batch, slice(i * size, (i + 1) * size)) for i in range(parts)]

@@ -23,7 +23,7 @@ from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor
 
-LARGEST = 20.0
+from lossbench.ops import bounded_log_ratio
 
 
 def kl_to_reference(
@@ -33,7 +33,7 @@ def kl_to_reference(
     weight: Annotated[float, Ge(0)] = 0.04,
     estimator: Literal["k1", "k2", "k3"] = "k3",
 ) -> Float[Tensor, "B T"]:
-    d = (token_logps - ref_token_logps).clamp(-LARGEST, LARGEST)
+    d = bounded_log_ratio(token_logps - ref_token_logps)
     if estimator == "k1":
         return weight * d
     return weight * (d.square() / 2 if estimator == "k2" else (-d).exp() - 1 + d)

@@ -28,7 +28,7 @@ from annotated_types import Ge, Gt, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-LARGEST = 20.0  # of a log-ratio
+from lossbench.ops import bounded_log_ratio
 
 
 def entropy_change(
@@ -43,7 +43,7 @@ def entropy_change(
     largest: Annotated[float, Ge(1)] = 1.2,
     least: Annotated[float, Gt(0)] = 0.02,
 ) -> Float[Tensor, "B T"]:
-    rho = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST).exp()
+    rho = bounded_log_ratio(token_logps - old_token_logps).exp()
     unlikely = -torch.expm1(token_logps)
     change = torch.where(mask, (advantages * rho * unlikely * (token_logps + token_entropies)).abs(), 0.0)
     most = change.max()

@@ -35,7 +35,8 @@ from lossbench.errors import UsageError
 from lossbench.games import exploitability, preferred_to, regularized_exploitability
 from lossbench.metrics.preference import divergence_metrics, policy_metrics, preference_metrics, target_divergences
 from lossbench.metrics.ranking import precise
-from lossbench.tasks.preference import Preference, _mismatched_logps, _token_logps
+from lossbench.ops import target_logps
+from lossbench.tasks.preference import Preference, _mismatched_logps
 
 MOST_PREFERENCES = 2**24
 
@@ -219,10 +220,10 @@ class OnlinePreference(Preference):
     chosen_top_tokens = gradient_products = None  # type: ignore[assignment]
 
     def data_logps(self, body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        return _token_logps(super().ranking_logits(body, head, x), targets, mask).sum(-1)
+        return target_logps(super().ranking_logits(body, head, x), targets, mask).sum(-1)
 
     def ref_data_logps(self, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        return _token_logps(super().ref_ranking_logits(super().ref_ranking_features(x)), targets, mask).sum(-1)
+        return target_logps(super().ref_ranking_logits(super().ref_ranking_features(x)), targets, mask).sum(-1)
 
     def policy_preference(self, policy_logps: Tensor, prompt_ids: Tensor) -> Tensor:
         return (policy_logps.exp() * preferred_to(self._ref_logps, self._table)).sum(-1)[prompt_ids]

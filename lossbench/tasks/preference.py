@@ -40,6 +40,7 @@ from lossbench.metrics.preference import (
     win_table,
 )
 from lossbench.metrics.ranking import precise
+from lossbench.ops import target_logps
 
 FRONTIER_AT = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # values of the KL
 
@@ -103,7 +104,7 @@ class Preference:
         return head(body(x.flatten(0, 1))).unflatten(0, x.shape[:2])
 
     def ranking_token_logps(self, ranking_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        return _token_logps(ranking_logits, targets, mask)
+        return target_logps(ranking_logits, targets, mask)
 
     def ranking_logps(self, ranking_token_logps: Tensor) -> Tensor:
         return ranking_token_logps.sum(-1)
@@ -159,7 +160,7 @@ class Preference:
 
             def logps(parameters: dict[str, Tensor], i: int = i) -> Tensor:
                 logits = functional_call(self._reference, parameters, (x[i, ends],))
-                return _token_logps(logits, targets[i, ends], mask[i, ends]).sum(-1)
+                return target_logps(logits, targets[i, ends], mask[i, ends]).sum(-1)
 
             values, pull = vjp(logps, dict(model_parameters))[:2]
             unit = torch.eye(2, dtype=values.dtype, device=values.device)
@@ -179,7 +180,7 @@ class Preference:
             return self._head(ref_ranking_features)
 
     def ref_ranking_token_logps(self, ref_ranking_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        return _token_logps(ref_ranking_logits, targets, mask)
+        return target_logps(ref_ranking_logits, targets, mask)
 
     def ref_ranking_logps(self, ref_ranking_token_logps: Tensor) -> Tensor:
         return ref_ranking_token_logps.sum(-1)
@@ -351,13 +352,6 @@ def _last(values: Tensor) -> Tensor:
     return values[:, -1]
 
 
-def _token_logps(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[*, T] log-probability of each token, 0 where it does not count; at least in float32."""
-    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    log_p = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-    return torch.where(mask, log_p, 0.0)
-
-
 def _inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
     """Over all parameters."""
     return torch.stack([(own.float() * b[name].float()).sum() for name, own in a.items()]).sum()
@@ -366,7 +360,7 @@ def _inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
 def _mismatched_logps(body: Callable, head: Callable, x: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """[B * R] log-probability of the completion of the next example after the prompt of each."""
     x, targets, mask = _mismatched(x, targets, mask)
-    return _token_logps(head(body(x)), targets, mask).sum(-1)
+    return target_logps(head(body(x)), targets, mask).sum(-1)
 
 
 def _mismatched(x: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,7 +33,8 @@ from lossbench.datasets.prompts import PromptDataset
 from lossbench.errors import UsageError
 from lossbench.metrics.support import support_metrics
 from lossbench.metrics.verification import reward_metrics, verification_metrics
-from lossbench.ops import kl_divergence, masked_mean
+from lossbench.objective import upcast
+from lossbench.ops import kl_divergence, masked_mean, target_logps
 from lossbench.tasks.rollouts import completed
 
 TABLE = 1024  # held-out prompts with random numbers of their own
@@ -120,7 +121,7 @@ class Rlvr:
         return body(rollouts.flatten(0, 1)[:, :-1])
 
     def logits(self, head: Callable, features: Tensor) -> Tensor:
-        return _at_least_float(head(features)) / self._temperature
+        return upcast(head(features)) / self._temperature
 
     def mask(self, rollouts: Tensor, prompt_lengths: Tensor) -> Tensor:
         return self._counts(rollouts, prompt_lengths).flatten(0, 1)
@@ -272,7 +273,7 @@ class Rlvr:
 
     def _ref_logits(self, rollouts: Tensor) -> Tensor:
         with torch.no_grad():
-            return _at_least_float(self._reference(rollouts.flatten(0, 1)[:, :-1])) / self._temperature
+            return upcast(self._reference(rollouts.flatten(0, 1)[:, :-1])) / self._temperature
 
 
 def _prompts(dataset: Dataset) -> PromptDataset:
@@ -284,15 +285,9 @@ def _prompts(dataset: Dataset) -> PromptDataset:
     return dataset
 
 
-def _at_least_float(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
 def _logps(logits: Tensor, rollouts: Tensor, mask: Tensor) -> Tensor:
     """[B R, T] log-probability of the token after each place, 0 where it does not count."""
-    targets = rollouts.flatten(0, 1)[:, 1:]
-    log_p = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-    return torch.where(mask, log_p, 0.0)
+    return target_logps(logits, rollouts.flatten(0, 1)[:, 1:], mask)
 
 
 def _entropies(logits: Tensor) -> Tensor:

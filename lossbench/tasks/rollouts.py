@@ -20,9 +20,7 @@ def continued(body: Any, logits: Callable[[Tensor], Tensor], tokens: Tensor, uni
     unread = tokens
     for place in range(tokens.shape[1], uniforms.shape[1]):
         features = body(unread, cache) if cache is not None else body(tokens)
-        p = logits(features[:, -1]).double().softmax(-1)
-        drawn = (p.cumsum(-1) < uniforms[:, place, None]).sum(-1, keepdim=True)
-        unread = drawn.clamp(max=p.shape[-1] - 1)
+        unread = _drawn(logits(features[:, -1]), uniforms[:, place]).unsqueeze(1)
         tokens = torch.cat([tokens, unread], 1)
     return tokens
 
@@ -58,8 +56,7 @@ def completed(
     looks_free = prompts.device.type == "cpu"  # elsewhere a look at whether all have ended waits for the device
     for place in range(first, width):
         features = body(unread, cache) if cache is not None else body(tokens[:, :place])
-        p = logits(features[:, -1]).double().softmax(-1)
-        drawn = (p.cumsum(-1) < uniforms[:, place, None]).sum(-1).clamp(max=p.shape[-1] - 1)
+        drawn = _drawn(logits(features[:, -1]), uniforms[:, place])
         drawn = torch.where(ended | (place >= lengths + most), end, drawn)
         unread = torch.where(place < lengths, tokens[:, place], drawn).unsqueeze(1)
         tokens[:, place] = unread.squeeze(1)
@@ -68,3 +65,9 @@ def completed(
             break
     tokens[:, place + 1 :] = end
     return tokens
+
+
+def _drawn(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """[N] the token at which the distribution function of the logits [N, C] reaches the numbers [N]."""
+    p = logits.double().softmax(-1)
+    return (p.cumsum(-1) < uniforms.unsqueeze(-1)).sum(-1).clamp(max=p.shape[-1] - 1)

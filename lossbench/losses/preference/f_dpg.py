@@ -37,9 +37,8 @@ from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lossbench.ops import stopgrad
+from lossbench.ops import bounded_log_ratio, stopgrad
 
-LARGEST = 20.0
 NOTHING = -1e30  # the logarithm of 0, but finite
 Divergence = Literal[
     "forward_kl", "reverse_kl", "total_variation", "jensen_shannon", "chi_square", "reverse_chi_square"
@@ -79,9 +78,9 @@ def f_dpg(
     log_sum, count = _gathered(state, prompt_ids, log_target - old_ranking_logps)
     log_z = (log_sum - count.log())[prompt_ids].to(log_target.dtype)
     log_pi = stopgrad(ranking_logps)
-    log_t = (log_pi - log_target + log_z.unsqueeze(-1)).clamp(-LARGEST, LARGEST)
+    log_t = bounded_log_ratio(log_pi - log_target + log_z.unsqueeze(-1))
     pseudo_reward = -SLOPES[divergence](log_t)
-    weight = (log_pi - old_ranking_logps).clamp(-LARGEST, LARGEST).exp()
+    weight = bounded_log_ratio(log_pi - old_ranking_logps).exp()
     baseline, seen = state["baseline"], state["seen"]
     if window is not None:
         new = pseudo_reward.numel()

@@ -31,7 +31,7 @@ from annotated_types import Ge, Gt, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lossbench.token_risks import corrected_dpo, masked, token_risks
+from lossbench.token_risks import corrected_dpo, ratio_and_risk
 
 
 def ra_dpo(
@@ -54,11 +54,13 @@ def ra_dpo(
     beta: Annotated[float, Gt(0)] = 0.1,
 ) -> Float[Tensor, "B"]:
     measure = partial(_cvar, level=level) if risk == "cvar" else partial(_entropic, mu=mu)
-    up = masked(chosen_token_logps - ref_chosen_token_logps, chosen_mask).sum(-1)
-    down = masked(rejected_token_logps - ref_rejected_token_logps, rejected_mask).sum(-1)
-    chosen = token_risks(ref_chosen_logits, chosen_logits, chosen_mask, measure).sum(-1)
-    rejected = token_risks(ref_rejected_logits, rejected_logits, rejected_mask, measure).sum(-1)
-    return corrected_dpo(up - down, chosen, rejected, form, alpha, beta)
+    chosen = ratio_and_risk(
+        chosen_token_logps, ref_chosen_token_logps, chosen_logits, ref_chosen_logits, chosen_mask, measure
+    )
+    rejected = ratio_and_risk(
+        rejected_token_logps, ref_rejected_token_logps, rejected_logits, ref_rejected_logits, rejected_mask, measure
+    )
+    return corrected_dpo(chosen, rejected, form, alpha, beta)
 
 
 def _entropic(log_ref: Tensor, log_p: Tensor, *, mu: float) -> Tensor:

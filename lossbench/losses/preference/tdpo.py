@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lossbench.ops import kl_divergence
-from lossbench.token_risks import corrected_dpo, masked, token_risks
+from lossbench.token_risks import corrected_dpo, ratio_and_risk
 
 
 def tdpo(
@@ -45,8 +45,15 @@ def tdpo(
     alpha: Annotated[float, Ge(0)] = 0.5,
     beta: Annotated[float, Gt(0)] = 0.1,
 ) -> Float[Tensor, "B"]:
-    up = masked(chosen_token_logps - ref_chosen_token_logps, chosen_mask).sum(-1)
-    down = masked(rejected_token_logps - ref_rejected_token_logps, rejected_mask).sum(-1)
-    chosen = token_risks(ref_chosen_logits, chosen_logits, chosen_mask, kl_divergence).sum(-1)
-    rejected = token_risks(ref_rejected_logits, rejected_logits, rejected_mask, kl_divergence).sum(-1)
-    return corrected_dpo(up - down, chosen, rejected, form, alpha, beta)
+    chosen = ratio_and_risk(
+        chosen_token_logps, ref_chosen_token_logps, chosen_logits, ref_chosen_logits, chosen_mask, kl_divergence
+    )
+    rejected = ratio_and_risk(
+        rejected_token_logps,
+        ref_rejected_token_logps,
+        rejected_logits,
+        ref_rejected_logits,
+        rejected_mask,
+        kl_divergence,
+    )
+    return corrected_dpo(chosen, rejected, form, alpha, beta)

@@ -30,9 +30,7 @@ from annotated_types import Ge, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lossbench.ops import stopgrad
-
-LARGEST = 20.0  # of a log-ratio
+from lossbench.ops import bounded_log_ratio, stopgrad
 
 
 def asymmetric_importance_sampling(
@@ -48,7 +46,7 @@ def asymmetric_importance_sampling(
     quantile: Annotated[float, Interval(ge=0, le=1)] = 0.8,
     dual_clip: Annotated[float, Ge(1)] = 3.0,
 ) -> Float[Tensor, "B T"]:
-    change = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST)
+    change = bounded_log_ratio(token_logps - old_token_logps)
     rho, positive = change.exp(), advantages > 0
     factor = 1 + (widening - 1) * _uncertain(token_entropies, mask, quantile).to(rho.dtype)
     lowest, highest = 1 - factor * clip_low, 1 + factor * clip_high

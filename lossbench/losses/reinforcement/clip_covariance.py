@@ -28,9 +28,7 @@ from annotated_types import Ge, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lossbench.ops import centred_products, first_in_order
-
-LARGEST = 20.0  # of a log-ratio
+from lossbench.ops import bounded_log_ratio, centred_products, first_in_order
 
 
 def clip_covariance(
@@ -46,7 +44,7 @@ def clip_covariance(
     lowest: float = 1.0,
     highest: float = 5.0,
 ) -> Float[Tensor, "B T"]:
-    rho = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST).exp()
+    rho = bounded_log_ratio(token_logps - old_token_logps).exp()
     unclipped, clipped = -advantages * rho, -advantages * rho.clamp(min=1 - clip_low).clamp(max=1 + clip_high)
     c = centred_products(advantages, token_logps, mask)
     allowed = (c > lowest) & (c < highest) & (unclipped >= clipped) & mask

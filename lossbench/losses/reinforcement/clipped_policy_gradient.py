@@ -26,10 +26,9 @@ from annotated_types import Ge, Gt, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lossbench.ops import masked_mean
+from lossbench.ops import bounded_log_ratio, masked_mean
 
 Level = Literal["token", "sequence", "geometric_mean"]
-LARGEST = 20.0  # of a log-ratio
 
 
 def clipped_policy_gradient(
@@ -60,7 +59,7 @@ def _ratio(
         change = masked_mean(change, mask, dim=1).unsqueeze(1).expand_as(change)
     elif level == "sequence":
         change = torch.where(mask, change, 0.0).sum(1, keepdim=True).expand_as(change)
-    return change.clamp(-LARGEST, LARGEST).exp()
+    return bounded_log_ratio(change).exp()
 
 
 def diagnostics(
@@ -78,5 +77,5 @@ def diagnostics(
     """
     rho = _ratio(token_logps, old_token_logps, mask, level)
     clipped = ((rho > 1 + clip_high) & (advantages > 0)) | ((rho < 1 - clip_low) & (advantages < 0))
-    change = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST)
+    change = bounded_log_ratio(token_logps - old_token_logps)
     return {"clipped_fraction": clipped.to(rho.dtype), "old_kl": change.exp() - 1 - change}

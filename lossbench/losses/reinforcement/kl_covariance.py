@@ -26,9 +26,7 @@ from annotated_types import Ge, Interval
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lossbench.ops import centred_products, first_in_order
-
-LARGEST = 20.0  # of a log-ratio
+from lossbench.ops import bounded_log_ratio, centred_products, first_in_order
 
 
 def kl_covariance(
@@ -40,7 +38,7 @@ def kl_covariance(
     fraction: Annotated[float, Interval(ge=0, le=1)] = 2e-3,
     weight: Annotated[float, Ge(0)] = 1.0,
 ) -> Float[Tensor, "B T"]:
-    change = (token_logps - old_token_logps).clamp(-LARGEST, LARGEST)
+    change = bounded_log_ratio(token_logps - old_token_logps)
     number = (fraction * mask.sum() + 1e-4).floor().clamp(min=1) * (fraction > 0)
     held = first_in_order(centred_products(advantages, token_logps, mask), mask, number)
     return -advantages * change.exp() + torch.where(held, weight * change.abs(), 0.0)
